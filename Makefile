@@ -1,0 +1,62 @@
+# make run · make test · make check · make bench · make ocr FILE=…
+# Everything is set up where it is missing: Python 3.11 or newer, make and a C library are enough.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8000
+FORMAT ?= text
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run up ocr test check format bench requirements setup clean
+
+help:
+	@echo "make run               start everything, read two samples, keep serving (FILE=… reads that file, PORT=…)"
+	@echo "make ocr FILE=…        read one document and print its text (FORMAT=json: one JSON object a page)"
+	@echo "make test              every test, against real Redis, Postgres and S3 servers"
+	@echo "make check             formatting, lint, types, and which package may import which"
+	@echo "make bench             accuracy and speed through the queue, next to the engine alone"
+	@echo "make requirements      compile the pinned requirement files (UPGRADE=--upgrade)"
+
+setup: $(VENV)/.installed
+
+# --no-deps: the file is complete, and leaves out two of the three OpenCV builds its packages ask for.
+$(VENV)/.installed: requirements.txt packages/shared/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Quire needs Python 3.11 or newer ($$($(PYTHON) --version 2>&1)). Name one: make run PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV) (about 2 GB, once) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e packages/shared
+	@touch $@
+
+run up: setup
+	@$(BIN)/quire up --port $(PORT) $(if $(FILE),--file "$(FILE)")
+
+ocr: setup
+	@test -n "$(FILE)" || { echo "Name a document: make ocr FILE=path/to/document.pdf" >&2; exit 2; }
+	@PYTHONPATH=apps/worker $(BIN)/python -m ocr --format $(FORMAT) "$(FILE)"
+
+test: setup
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH=apps/worker:apps/api:packages/shared $(BIN)/lint-imports
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup
+	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks
+
+requirements: setup
+	@UPGRADE="$(UPGRADE)" requirements/compile.sh
+
+clean:
+	rm -rf $(VENV) .quire

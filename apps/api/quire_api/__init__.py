@@ -1,0 +1,1 @@
+"""The API service: what faces people and other services."""

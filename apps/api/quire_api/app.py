@@ -1,0 +1,33 @@
+"""The application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from quire import __version__
+from quire.errors import SettingsError
+from quire.settings import Settings
+from quire_api import problems
+from quire_api.routers import health, ocr
+from quire_api.uploads import UploadLimit
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application for these settings.
+
+    Raises:
+        SettingsError: `DATABASE_URL` is missing; the API's answers come from Postgres.
+    """
+    if settings.sqlalchemy_url is None:
+        raise SettingsError("The API needs DATABASE_URL: documents and their status live in Postgres.")
+    app = FastAPI(
+        title="Quire",
+        version=__version__,
+        summary="Documents in, text with boxes out.",
+        responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
+    )
+    app.add_middleware(UploadLimit, max_bytes=settings.quire_max_bytes)
+    problems.install(app)
+    app.include_router(ocr.router)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,82 @@
+"""Errors as problem details (RFC 9457): one body for every refusal, with Quire's stable code in it."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from quire.errors import QuireError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_STATUS: Final = {
+    "invalid_payload": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "document_not_found": HTTPStatus.NOT_FOUND,
+    "object_not_found": HTTPStatus.NOT_FOUND,
+    "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too_many_pages": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "encrypted": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "corrupt": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "empty": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "page_out_of_range": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "storage_access_denied": HTTPStatus.BAD_GATEWAY,
+    "storage_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "database_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "broker_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class Problem(BaseModel):
+    """Body of every answer with a status from 400."""
+
+    type: str = "about:blank"
+    title: str = Field(description="The status in words.")
+    status: int
+    code: str = Field(description="Stable; see the table of codes in the README.")
+    detail: str = Field(description="What is wrong and what to do, for people.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer typed errors, refused requests and unknown routes with a problem."""
+    app.add_exception_handler(QuireError, _on_quire_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+
+
+async def _on_quire_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, QuireError)
+    status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
+    headers = {"Retry-After": "5"} if error.retryable else None
+    return problem(status, error.code, error.message, headers)
+
+
+async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Without the input: it may be a whole document.
+    details = "; ".join(f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}" for issue in error.errors())
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", details)
+
+
+async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = "too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
+    return problem(status, code, str(error.detail), dict(error.headers or {}))
+
+
+def problem(status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem as a response."""
+    body = Problem(title=status.phrase, status=status, code=code, detail=detail)
+    return JSONResponse(body.model_dump(), status, headers, MEDIA_TYPE)

@@ -1,0 +1,115 @@
+"""Upload a document, poll for its text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, File, Form, UploadFile
+from pydantic import BaseModel, Field, ValidationError
+
+from quire.contracts import Detection, OcrOptions, PageError
+from quire.database import documents
+from quire.database.engine import transaction
+from quire.database.tables import Document
+from quire.errors import DocumentNotFound, InvalidPayload
+from quire.settings import get_settings
+from quire.storage import get_store
+from quire_api.uploads import accept_upload
+
+router = APIRouter(prefix="/api/v1/ocr", tags=["ocr"])
+
+TaskStatus = Literal["PENDING", "STARTED", "SUCCESS", "FAILURE"]
+
+_TASK_STATUS: dict[str, TaskStatus] = {
+    "queued": "PENDING",
+    "running": "STARTED",
+    "completed": "SUCCESS",
+    "partial": "SUCCESS",
+    "failed": "FAILURE",
+    "cancelled": "FAILURE",
+}
+
+
+class Accepted(BaseModel):
+    """The document was stored and will be read."""
+
+    task_id: UUID
+    status: Literal["pending"] = "pending"
+    message: str = "OCR task queued successfully."
+
+
+class TaskOutput(BaseModel):
+    """What a finished task gave: detections, or an error. `page_errors` lists pages that could not be read."""
+
+    detections: list[Detection] | None = None
+    page_errors: list[PageError] | None = None
+    error: str | None = None
+    code: str | None = None
+
+
+class TaskResult(BaseModel):
+    """State of one task. `pending_tasks` counts the documents that nobody has begun."""
+
+    task_id: UUID
+    status: TaskStatus
+    result: TaskOutput | None = None
+    pages_done: int
+    pages_failed: int
+    pages_total: int | None = Field(description="None until the document has been opened.")
+    pending_tasks: int
+
+
+@router.post("/process", status_code=202)
+def process(
+    file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
+    pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
+    lang_hints: Annotated[list[str] | None, Form()] = None,
+    text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
+    dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
+    min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
+) -> Accepted:
+    """Store a document and queue it for OCR."""
+    try:
+        options = OcrOptions(
+            pages=pages,
+            lang_hints=tuple(lang_hints or ()),
+            text_layer=text_layer,
+            dpi=dpi,
+            min_confidence=min_confidence,
+        )
+    except ValidationError as error:
+        raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
+    return Accepted(task_id=accept_upload(file.file, file.filename, options, get_settings(), get_store()))
+
+
+@router.get("/results/{task_id}", response_model_exclude_none=True)
+def results(task_id: UUID) -> TaskResult:
+    """How far a task is, and its detections when it has ended."""
+    with transaction() as session:
+        document = documents.get(session, task_id)
+        if document is None:
+            raise DocumentNotFound(f"There is no task {task_id}.")
+        output: dict[str, Any] | None = None
+        if document.status in ("completed", "partial"):
+            output = {
+                "detections": documents.read_detections(session, task_id),
+                "page_errors": documents.read_page_errors(session, task_id) or None,
+            }
+        elif document.status in ("failed", "cancelled"):
+            output = _failure(document)
+        return TaskResult(
+            task_id=task_id,
+            status=_TASK_STATUS[document.status],
+            result=TaskOutput(**output) if output else None,
+            pages_done=document.pages_done,
+            pages_failed=document.pages_failed,
+            pages_total=document.pages_total,
+            pending_tasks=documents.count_waiting(session),
+        )
+
+
+def _failure(document: Document) -> dict[str, Any]:
+    if document.status == "cancelled":
+        return {"error": "The task was cancelled.", "code": "cancelled"}
+    return {"error": document.error_message, "code": document.error_code}

@@ -1,0 +1,106 @@
+"""Uploads: limited while they arrive, stored before anything is queued."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import BinaryIO, Final
+from uuid import UUID, uuid4
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from quire import media_types
+from quire.contracts import OcrOptions
+from quire.database.documents import NewDocument
+from quire.errors import StorageError
+from quire.jobs import submit
+from quire.settings import Settings
+from quire.storage import ObjectStore
+from quire.storage.base import CHUNK_BYTES, refuse_oversize
+
+# What a multipart body has besides the file: boundaries, headers, small fields.
+_FORM_OVERHEAD: Final = 64 * 1024
+
+
+class UploadLimit:
+    """ASGI middleware: refuses a body over the limit by its announced length, or when it grows past it."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes + _FORM_OVERHEAD
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with a `receive` that counts."""
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            if scope["type"] == "http" and _announced(scope) > self._max_bytes:
+                raise self._too_large()
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _too_large(self) -> HTTPException:
+        limit = self._max_bytes - _FORM_OVERHEAD
+        return HTTPException(
+            413, f"The file is over the limit of {limit:,} bytes. Send a smaller one, or raise QUIRE_MAX_BYTES."
+        )
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def accept_upload(
+    content: BinaryIO, filename: str | None, options: OcrOptions, settings: Settings, store: ObjectStore
+) -> UUID:
+    """Store an upload, then submit it as a document; its id.
+
+    Raises:
+        Empty, UnsupportedMediaType, TooLarge: it is refused.
+        StorageError, DatabaseUnreachable: it could not be accepted.
+    """
+    media_type = media_types.sniff(content.read(media_types.SNIFF_BYTES))
+    size, digest = _measure(content)
+    refuse_oversize(size, settings.quire_max_bytes)
+    document_id = uuid4()
+    bucket, key = settings.default_bucket, f"uploads/{document_id}"
+    content.seek(0)
+    store.put(bucket, key, content, media_type)
+    new = NewDocument(
+        id=document_id,
+        bucket=bucket,
+        source_key=key,
+        options=options,
+        filename=filename,
+        media_type=media_type,
+        source_bytes=size,
+        source_sha256=digest,
+    )
+    try:
+        submit(new)
+    except Exception:
+        # Nobody will ask for it: the caller gets no id.
+        with suppress(StorageError):
+            store.delete(bucket, key)
+        raise
+    return document_id
+
+
+def _measure(content: BinaryIO) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of everything in `content`."""
+    content.seek(0)
+    digest, size = hashlib.sha256(), 0
+    while chunk := content.read(CHUNK_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()

@@ -1,0 +1,19 @@
+"""The worker's Celery app: `celery -A celery_app.celery_app worker -Q ${CELERY_QUEUE:-default} -l info`."""
+
+from __future__ import annotations
+
+import sys
+
+import workspace  # noqa: F401  isort: skip
+from quire.errors import SettingsError
+from quire.queues import create_celery
+from quire.settings import get_settings
+from runtime import pool
+
+try:
+    celery_app = create_celery(get_settings())
+except SettingsError as error:
+    sys.exit(f"quire worker: {error.message}")
+
+celery_app.conf.imports = ("tasks",)
+pool.install(celery_app)

@@ -1,0 +1,1 @@
+"""Taking documents through: the page flow with a database, one task without."""

@@ -1,0 +1,264 @@
+"""Working through a document whose pages are rows in Postgres. A ticket says "document D has pages to do".
+
+Whoever draws a ticket plans the document if nobody has, then leases a few pages, reads them, writes them in one
+transaction, and so on until no page is free or the ticket's time is over; then it issues a ticket for the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import Engine
+
+from flow.heartbeat import Heartbeat
+from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
+from ocr.engines import OcrEngine
+from ocr.read import ReadOptions, read_page
+from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageText
+from quire.database import documents, leases
+from quire.database.engine import transaction
+from quire.database.tables import Document
+from quire.errors import (
+    DocumentError,
+    DocumentNotFound,
+    PageOutOfRange,
+    PageTimeout,
+    QuireError,
+    StorageError,
+    WorkerLost,
+)
+from quire.pages import PageSource
+from quire.settings import Settings
+from quire.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PageFlow:
+    """What working on tickets needs. `issue_ticket` publishes one; `draining` says when to stop early."""
+
+    settings: Settings
+    database: Engine
+    store: ObjectStore
+    ocr: Callable[[], OcrEngine]
+    issue_ticket: Callable[[UUID], None]
+    draining: Callable[[], bool]
+
+    def accept(self, payload: OcrPayload, task_id: str) -> UUID:
+        """The id of the document a payload names, which is created where it is new.
+
+        Without a `document_id` the id follows from the task's: a second delivery finds the first one's document.
+
+        Raises:
+            DocumentNotFound: the payload has an id, but no key to create a document from.
+        """
+        document_id = payload.document_id or uuid5(NAMESPACE_URL, f"quire:task:{task_id}")
+        with transaction(self.database) as session:
+            if payload.key is not None:
+                documents.create(
+                    session,
+                    documents.NewDocument(
+                        id=document_id,
+                        bucket=payload.bucket or self.settings.default_bucket,
+                        source_key=payload.key,
+                        options=payload.options(),
+                        page_number=payload.page_number,
+                    ),
+                )
+            elif documents.get(session, document_id) is None:
+                raise DocumentNotFound(f"There is no document {document_id}. Send its key as well.")
+        return document_id
+
+    def work(self, document_id: UUID, number: int | None = None) -> OcrResult:
+        """Work on a document until nothing is left to lease, time is over, or the worker drains.
+
+        `number` restricts the work to one page, which is then read even after the ticket's time.
+
+        Raises:
+            StorageUnreachable, DatabaseUnreachable: try again later; leases have been given back or will run out.
+        """
+        deadline = time.monotonic() + self.settings.quire_ticket_seconds
+        document = self._get(document_id)
+        with ExitStack() as stack:
+            files = _Files(self, document, stack)
+            if document.page_count is None and document.status == "queued":
+                self._plan(document_id, files)
+                document = self._get(document_id)
+            if number is not None and document.status == "running":
+                self._refuse_foreign_page(document, number)
+            while document.status == "running":
+                if self.draining() or (number is None and time.monotonic() >= deadline):
+                    self._pass_on(document_id)
+                    break
+                lease = self._lease(document_id, number)
+                if lease is None:
+                    self._give_up(document_id)
+                    break
+                self._work_on(lease, files)
+        return self._result(document_id)
+
+    def _get(self, document_id: UUID) -> Document:
+        with transaction(self.database) as session:
+            document = documents.get(session, document_id)
+        if document is None:
+            raise DocumentNotFound(f"There is no document {document_id}.")
+        return document
+
+    def _result(self, document_id: UUID) -> OcrResult:
+        with transaction(self.database) as session:
+            document = documents.get(session, document_id)
+            if document is None:
+                raise DocumentNotFound(f"There is no document {document_id}: it was deleted.")
+            errors = documents.read_page_errors(session, document_id) if document.pages_failed else []
+            if document.status == "failed" and not errors:
+                errors = [PageError(page_number=1, code=str(document.error_code), message=str(document.error_message))]
+            return OcrResult(**documents.status_of(document), errors=tuple(errors))
+
+    def _plan(self, document_id: UUID, files: _Files) -> None:
+        """Count the document's pages and make their rows; end the document if that cannot be done."""
+        attempts_limit = self.settings.quire_page_attempts
+        with transaction(self.database) as session:
+            attempt = documents.begin_plan(session, document_id)
+        if attempt is None:
+            return
+        try:
+            if attempt > attempts_limit:
+                raise WorkerLost(f"The worker process ended {attempts_limit} times while it was opening this file.")
+            source = files.source
+            numbers = wanted_pages(source, files.options, files.document.page_number)
+        except (DocumentError, StorageError, WorkerLost) as error:
+            if error.retryable:
+                raise
+            with transaction(self.database) as session:
+                documents.fail(session, document_id, error)
+            return
+        with transaction(self.database) as session:
+            planned = documents.plan(
+                session,
+                document_id,
+                page_count=source.page_count,
+                numbers=numbers,
+                media_type=source.media_type,
+                source_bytes=files.file.size,
+                source_sha256=files.file.sha256(),
+            )
+        if planned:
+            batches = math.ceil(len(numbers) / self.settings.quire_lease_pages)
+            for _ in range(min(self.settings.quire_document_parallelism, batches) - 1):
+                self._issue(document_id)
+
+    def _refuse_foreign_page(self, document: Document, number: int) -> None:
+        with transaction(self.database) as session:
+            if not leases.has_page(session, document.id, number):
+                raise PageOutOfRange(f"Page {number} is not among the pages of this document that are to be read.")
+
+    def _lease(self, document_id: UUID, number: int | None) -> leases.Lease | None:
+        with transaction(self.database) as session:
+            return leases.lease_pages(
+                session,
+                document_id,
+                most=self.settings.quire_lease_pages,
+                seconds=self.settings.quire_lease_seconds,
+                attempts=self.settings.quire_page_attempts,
+                number=number,
+            )
+
+    def _give_up(self, document_id: UUID) -> None:
+        with transaction(self.database) as session:
+            leases.give_up_pages(session, document_id, attempts=self.settings.quire_page_attempts)
+
+    def _pass_on(self, document_id: UUID) -> None:
+        """Issue a ticket for what is left, if anything is."""
+        with transaction(self.database) as session:
+            free, _ = leases.count_open_pages(session, document_id, attempts=self.settings.quire_page_attempts)
+        if free:
+            self._issue(document_id)
+
+    def _issue(self, document_id: UUID) -> None:
+        try:
+            self.issue_ticket(document_id)
+        except QuireError as error:
+            # The reconciler finds documents without tickets: an unpublished one delays, it loses nothing.
+            logger.warning("document %s: no ticket issued: %s", document_id, error.message)
+
+    def _work_on(self, lease: leases.Lease, files: _Files) -> None:
+        """Read the leased pages and write them together; give back what was not begun."""
+        outcomes: list[PageText | PageError] = []
+        with Heartbeat(self.database, lease, self.settings.quire_lease_seconds) as heartbeat:
+            try:
+                for number in lease.numbers:
+                    if heartbeat.lost or (outcomes and self.draining()):
+                        break
+                    outcomes.append(self._read(files, number))
+                    if outcomes[-1].page_number in files.timed_out:
+                        break
+            finally:
+                begun = {outcome.page_number for outcome in outcomes}
+                self._write(lease, outcomes, [number for number in lease.numbers if number not in begun])
+
+    def _read(self, files: _Files, number: int) -> PageText | PageError:
+        try:
+            source = files.source
+            return read_page(source, page_in_source(source, number), files.read_options, self.ocr(), label=number)
+        except SoftTimeLimitExceeded:
+            files.timed_out.add(number)
+            error: QuireError = PageTimeout("The page took longer than a page may take.")
+        except QuireError as caught:
+            if caught.retryable:
+                raise
+            error = caught
+        except Exception:
+            logger.exception("document %s page %d failed", files.document.id, number)
+            error = QuireError(
+                "The page could not be read because of an error in Quire; the worker's log has the details."
+            )
+        return PageError(page_number=number, code=error.code, message=error.message)
+
+    def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], untouched: list[int]) -> None:
+        with transaction(self.database) as session:
+            if untouched:
+                leases.release(session, lease, untouched)
+            progress = leases.write_pages(session, lease, outcomes) if outcomes else None
+        if outcomes and progress is None:
+            logger.warning(
+                "document %s: the lease on pages %s was lost, nothing written", lease.document_id, lease.numbers
+            )
+        elif progress is not None and progress.finished:
+            logger.info(
+                "document %s %s: %d pages read, %d failed",
+                lease.document_id,
+                progress.status,
+                progress.pages_done,
+                progress.pages_failed,
+            )
+
+
+class _Files:
+    """The document's file, fetched and opened when the first page needs it and kept for the whole ticket."""
+
+    def __init__(self, flow: PageFlow, document: Document, stack: ExitStack) -> None:
+        self._flow = flow
+        self._stack = stack
+        self.document = document
+        self.options = OcrOptions.model_validate(document.options)
+        self.read_options = ReadOptions.resolve(self.options, flow.settings)
+        self.timed_out: set[int] = set()
+
+    @cached_property
+    def file(self) -> FetchedFile:
+        return self._stack.enter_context(
+            fetched(self._flow.store, self.document.bucket, self.document.source_key, self._flow.settings)
+        )
+
+    @cached_property
+    def source(self) -> PageSource:
+        return self._stack.enter_context(opened(self.file, self._flow.settings))

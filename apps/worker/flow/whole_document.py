@@ -1,0 +1,80 @@
+"""A document read within one task and returned: for callers that keep their own tables (no `DATABASE_URL`)."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flow.sources import fetched, opened, page_in_source, wanted_pages
+from ocr.engines import OcrEngine
+from ocr.read import ReadOptions, read_page
+from quire.contracts import OcrPayload, OcrResult, PageError, PageText
+from quire.errors import InvalidPayload, QuireError
+from quire.settings import Settings
+from quire.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WholeDocument:
+    """What reading a document in one go needs."""
+
+    settings: Settings
+    store: ObjectStore
+    ocr: Callable[[], OcrEngine]
+
+    def read(self, payload: OcrPayload, task_id: str) -> OcrResult:
+        """Read every page asked for.
+
+        A page that cannot be read is listed in `errors` and the status is `partial`. A result over
+        `QUIRE_MAX_INLINE_RESULT_BYTES` is stored as JSON, and its key returned.
+
+        Raises:
+            QuireError: the document cannot be read, or none of its pages can (then: the first page's error).
+        """
+        if payload.key is None:
+            raise InvalidPayload("key is required: this worker has no DATABASE_URL to look a document_id up in.")
+        bucket = payload.bucket or self.settings.default_bucket
+        options = ReadOptions.resolve(payload.options(), self.settings)
+        pages: list[PageText] = []
+        errors: list[PageError] = []
+        first_error: QuireError | None = None
+        with fetched(self.store, bucket, payload.key, self.settings) as file, opened(file, self.settings) as source:
+            page_count = source.page_count
+            for number in wanted_pages(source, payload.options(), payload.page_number):
+                try:
+                    pages.append(read_page(source, page_in_source(source, number), options, self.ocr(), label=number))
+                except QuireError as error:
+                    first_error = first_error or error
+                    errors.append(PageError(page_number=number, code=error.code, message=error.message))
+        if first_error is not None and not pages:
+            raise first_error
+        return self._result(payload, task_id, page_count, pages, errors)
+
+    def _result(
+        self, payload: OcrPayload, task_id: str, page_count: int, pages: list[PageText], errors: list[PageError]
+    ) -> OcrResult:
+        summary = OcrResult(
+            status="partial" if errors else "completed",
+            document_id=payload.document_id,
+            page_count=page_count,
+            pages_done=len(pages),
+            pages_failed=len(errors),
+            errors=tuple(errors),
+        )
+        full = summary.model_copy(
+            update={
+                "text": "\n\n".join(page.text for page in pages),
+                "detections": tuple(found for page in pages for found in page.detections),
+                "pages": tuple(pages),
+            }
+        )
+        encoded = full.model_dump_json(exclude_none=True).encode()
+        if len(encoded) <= self.settings.quire_max_inline_result_bytes:
+            return full
+        bucket, key = self.settings.default_bucket, f"results/{task_id}.json"
+        self.store.put(bucket, key, io.BytesIO(encoded), "application/json")
+        return summary.model_copy(update={"result_bucket": bucket, "result_key": key})

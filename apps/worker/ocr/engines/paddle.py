@@ -1,0 +1,251 @@
+"""PaddleOCR 3 as an engine: on ONNX Runtime (CPU), or on Paddle itself (GPU, or CPU if asked for)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+
+from ocr.engines import models, opencv_alias
+from ocr.engines.base import TextLine
+from ocr.languages import language_code, merge_languages
+from quire.contracts import Box
+from quire.errors import EngineUnavailable, OutOfMemory
+from quire.pages import PageImage
+from quire.settings import Settings, set_default_environment
+
+logger = logging.getLogger(__name__)
+
+# Detection on the page scaled to this many pixels on its long side. PaddleOCR's default keeps photos up to 4,000
+# pixels: slower, gigabytes of memory, and no more words found.
+DETECTION_SIDE: Final = 960
+DETECTION_BOX_THRESHOLD: Final = 0.5
+DETECTION_UNCLIP_RATIO: Final = 1.6
+
+# PaddleOCR turns a crop upright when it is this much taller than wide.
+_TURNED_CROP_RATIO: Final = 1.5
+_SMALLEST_SIDE: Final = 4
+_OUT_OF_MEMORY: Final = ("bad_alloc", "failed to allocate", "out of memory", "resourceexhausted", "resource exhausted")
+
+
+class PaddleEngine:
+    """An `OcrEngine` over PaddleOCR. Pipelines are built when a language first needs them and kept."""
+
+    name = "paddleocr"
+
+    def __init__(self, settings: Settings, threads: int | None = None) -> None:
+        self._settings = settings
+        self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
+        self._pipelines: dict[str, Any] = {}
+
+    @property
+    def version(self) -> str:
+        """PaddleOCR's version, the runtime and the models: what decides the text that comes out."""
+        return f"{version('paddleocr')}+{self._runtime}.{self._source}"
+
+    @property
+    def _runtime(self) -> models.Runtime:
+        return "paddle" if self._settings.paddleocr_use_gpu else self._settings.quire_cpu_engine
+
+    @property
+    def _device(self) -> str:
+        return "gpu:0" if self._settings.paddleocr_use_gpu else "cpu"
+
+    @property
+    def _source(self) -> str:
+        if self._settings.paddleocr_det_model_dir or self._settings.paddleocr_rec_model_dir:
+            return "directory"
+        return self._settings.quire_models or ("bundled" if self._runtime == "onnxruntime" else "download")
+
+    def describe(self) -> dict[str, Any]:
+        """See `OcrEngine.describe`."""
+        return {
+            "engine": self.name,
+            "version": self.version,
+            "runtime": self._runtime,
+            "device": self._device,
+            "threads": self._threads,
+            "models": self._source,
+            "loaded": sorted(self._pipelines),
+        }
+
+    def warm_up(self) -> None:
+        """See `OcrEngine.warm_up`."""
+        languages = merge_languages(self._settings.paddleocr_lang, ())
+        self.recognize([PageImage(1, _warm_up_page())], languages)
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        """See `OcrEngine.recognize`."""
+        pipeline = self._pipeline(languages)
+        return [self._read(pipeline, image) for image in images]
+
+    def _read(self, pipeline: Any, image: PageImage) -> list[TextLine]:
+        if min(image.width, image.height) < _SMALLEST_SIDE:
+            return []
+        try:
+            (page,) = pipeline.predict(np.ascontiguousarray(image.pixels[:, :, ::-1]))
+        except MemoryError:
+            raise OutOfMemory(f"Page {image.number} needs more memory than there is.") from None
+        except Exception as error:
+            if any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
+                raise OutOfMemory(f"Page {image.number} needs more memory than there is.") from None
+            raise
+        return [
+            TextLine(text, _box(polygon, text), float(min(max(score, 0.0), 1.0)))
+            for polygon, text, score in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
+            if text.strip()
+        ]
+
+    def _pipeline(self, languages: Sequence[str]) -> Any:
+        language = self._model_language(languages)
+        if language not in self._pipelines:
+            self._pipelines[language] = self._build(language)
+        return self._pipelines[language]
+
+    def _model_language(self, languages: Sequence[str]) -> str:
+        """The language that chooses the recogniser: the first that PP-OCRv6 does not read, else the first.
+
+        The recognisers of other scripts read Latin letters as well, PP-OCRv6 does not read other scripts.
+        """
+        codes = list(languages) or [language_code(self._settings.paddleocr_lang)]
+        if self._source == "directory":
+            return codes[-1]
+        special = next((code for code in codes if code not in self._shared_languages), None)
+        return special or "en"
+
+    @cached_property
+    def _shared_languages(self) -> frozenset[str]:
+        """The languages of the one PP-OCRv6 recogniser."""
+        self._import()
+        from paddleocr._pipelines.ocr import _PPOCRV6_LANGS
+
+        return frozenset(_PPOCRV6_LANGS)
+
+    def _import(self) -> Any:
+        set_default_environment(PADDLE_PDX_CACHE_HOME=str(self._settings.quire_model_dir.absolute() / "paddlex"))
+        if self._source != "download":
+            set_default_environment(PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK="True")
+        opencv_alias.install()
+        try:
+            import paddleocr
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"PaddleOCR cannot be imported ({error}). Install apps/worker/requirements.txt."
+            ) from error
+        # PaddleX announces every model it creates on standard error, in colour.
+        logging.getLogger("paddlex").setLevel(logging.WARNING)
+        return paddleocr
+
+    def _build(self, language: str) -> Any:
+        source = self._source
+        if source == "bundled" and language not in self._shared_languages:
+            raise EngineUnavailable(
+                f"The bundled models do not read {language!r}. Set QUIRE_MODELS=download, or PADDLEOCR_REC_MODEL_DIR."
+            )
+        if source != "download":
+            return self._create(self._runtime, self._models_on_disk())
+        try:
+            return self._create(self._runtime, {"lang": language})
+        except EngineUnavailable:
+            if language not in self._shared_languages:
+                raise
+            logger.warning("PaddleOCR could not download its models; using the bundled PP-OCRv6 small models.")
+            return self._create("onnxruntime", _named(*models.bundled_models(self._settings.quire_model_dir)))
+
+    def _models_on_disk(self) -> dict[str, Any]:
+        given_detection, given_recognition = (
+            self._settings.paddleocr_det_model_dir,
+            self._settings.paddleocr_rec_model_dir,
+        )
+        if not (given_detection and given_recognition) and self._runtime != "onnxruntime":
+            raise EngineUnavailable(
+                "The bundled models are ONNX graphs. With the Paddle runtime set both PADDLEOCR_DET_MODEL_DIR and "
+                "PADDLEOCR_REC_MODEL_DIR, or neither of them together with QUIRE_MODELS=download."
+            )
+        # Only asked for where needed: laying them out takes a moment.
+        bundled = (
+            None if given_detection and given_recognition else models.bundled_models(self._settings.quire_model_dir)
+        )
+        detection = (
+            models.given_model(given_detection, "PADDLEOCR_DET_MODEL_DIR", self._runtime)
+            if given_detection
+            else bundled and bundled[0]
+        )
+        recognition = (
+            models.given_model(given_recognition, "PADDLEOCR_REC_MODEL_DIR", self._runtime)
+            if given_recognition
+            else bundled and bundled[1]
+        )
+        assert detection is not None
+        assert recognition is not None
+        return _named(detection, recognition)
+
+    def _create(self, runtime: models.Runtime, chosen: dict[str, Any]) -> Any:
+        paddleocr = self._import()
+        classifier = self._settings.paddleocr_cls_model_dir
+        if classifier is not None:
+            model = models.given_model(classifier, "PADDLEOCR_CLS_MODEL_DIR", runtime)
+            chosen = chosen | {
+                "textline_orientation_model_name": model.name,
+                "textline_orientation_model_dir": str(model.directory),
+            }
+        runtime_options: dict[str, Any] = (
+            {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": self._threads}}
+            if runtime == "onnxruntime"
+            else {"engine": "paddle_static", "cpu_threads": self._threads}
+        )
+        try:
+            return paddleocr.PaddleOCR(
+                device=self._device,
+                use_doc_orientation_classify=False,
+                use_doc_unwarping=False,
+                use_textline_orientation=classifier is not None,
+                text_det_limit_side_len=DETECTION_SIDE,
+                text_det_limit_type="max",
+                text_det_box_thresh=DETECTION_BOX_THRESHOLD,
+                text_det_unclip_ratio=DETECTION_UNCLIP_RATIO,
+                **runtime_options,
+                **chosen,
+            )
+        except EngineUnavailable:
+            raise
+        except Exception as error:
+            # PaddleX raises plain Exception for an unknown language, a missing file and a failed download alike.
+            raise EngineUnavailable(f"PaddleOCR could not load its models: {_first_line(error)}") from error
+
+
+def _named(detection: models.Model, recognition: models.Model) -> dict[str, Any]:
+    return {
+        "text_detection_model_name": detection.name,
+        "text_detection_model_dir": str(detection.directory),
+        "text_recognition_model_name": recognition.name,
+        "text_recognition_model_dir": str(recognition.directory),
+    }
+
+
+def _box(polygon: Any, text: str) -> Box:
+    """PaddleOCR's polygon, int16 of shape (4, 2) from the image's top left, starting at the text's own top left."""
+    points = [(float(x), float(y)) for x, y in polygon]
+    width = np.hypot(points[1][0] - points[0][0], points[1][1] - points[0][1])
+    height = np.hypot(points[3][0] - points[0][0], points[3][1] - points[0][1])
+    if len(text) > 1 and height >= _TURNED_CROP_RATIO * width:
+        # The line runs down the page: PaddleOCR turned its crop a quarter to the left before reading it.
+        points = points[1:] + points[:1]
+    return points[0], points[1], points[2], points[3]
+
+
+def _warm_up_page() -> Any:
+    """A page with a bar where a word could be, so that the recogniser runs as well."""
+    page = np.full((320, 480, 3), 255, dtype=np.uint8)
+    page[140:172, 60:300:12] = 0
+    page[140:144, 60:300] = 0
+    return page
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

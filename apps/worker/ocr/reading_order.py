@@ -1,0 +1,122 @@
+"""Reading order: columns first, then rows, then left to right within a row.
+
+A recursive X-Y cut (Nagy & Seth, 1984) with one change: a gap between columns counts only where both sides look like
+running text, because the gap between the items and the prices of a receipt must not be read down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, Generic, TypeVar
+
+from quire.contracts import Box
+
+T = TypeVar("T")
+
+_COLUMN_ROWS: Final = 3
+_COLUMN_FILL: Final = 0.6
+# Narrower than this many line heights it is a column of amounts, not of text.
+_COLUMN_WIDTH: Final = 8
+_ROW_OVERLAP: Final = 0.5
+
+
+@dataclass(frozen=True)
+class _Item(Generic[T]):
+    value: T
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+
+def read_rows(items: Sequence[tuple[T, Box]]) -> list[list[T]]:
+    """Sort boxed things into rows in reading order; each row from left to right."""
+    boxed = [
+        _Item(value, min(x for x, _ in box), min(y for _, y in box), max(x for x, _ in box), max(y for _, y in box))
+        for value, box in items
+    ]
+    # Depth first, left or upper part first; a stack, because a page may have thousands of lines.
+    rows: list[list[T]] = []
+    parts = [boxed] if boxed else []
+    while parts:
+        part = parts.pop()
+        split = _split_columns(part) or _split_rows(part)
+        if split is None:
+            rows.extend(_rows(part))
+        else:
+            parts.extend(reversed(split))
+    return rows
+
+
+def _split_columns(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] | None:
+    """The two sides of the widest gap that runs from top to bottom between running text."""
+    if len(part) < 2 * _COLUMN_ROWS:
+        return None
+    line_height = median(item.height for item in part)
+    for width, left_end in sorted(_gaps([(item.left, item.right) for item in part]), reverse=True):
+        if width < line_height / 2:
+            return None
+        left = [item for item in part if item.right <= left_end]
+        right = [item for item in part if item.right > left_end]
+        if _is_column(left, line_height) and _is_column(right, line_height) and _side_by_side(left, right):
+            return left, right
+    return None
+
+
+def _split_rows(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] | None:
+    """What lies above and below the widest gap that runs from left to right."""
+    gaps = _gaps([(item.top, item.bottom) for item in part])
+    if not gaps:
+        return None
+    _, upper_end = max(gaps)
+    return [i for i in part if i.bottom <= upper_end], [i for i in part if i.bottom > upper_end]
+
+
+def _gaps(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """`(width, start)` of each gap in the union of the spans."""
+    gaps, end = [], None
+    for start, stop in sorted(spans):
+        if end is not None and start > end:
+            gaps.append((start - end, end))
+        end = stop if end is None else max(end, stop)
+    return gaps
+
+
+def _is_column(side: list[_Item[T]], line_height: float) -> bool:
+    """Whether these are lines of running text: several, most of them about as wide as their column."""
+    if len(side) < _COLUMN_ROWS:
+        return False
+    extent = max(item.right for item in side) - min(item.left for item in side)
+    typical = median(item.right - item.left for item in side)
+    return extent >= _COLUMN_WIDTH * line_height and typical >= _COLUMN_FILL * extent
+
+
+def _side_by_side(left: list[_Item[T]], right: list[_Item[T]]) -> bool:
+    """Whether the two overlap in height for more than half of the shorter one."""
+    tops = [min(item.top for item in side) for side in (left, right)]
+    bottoms = [max(item.bottom for item in side) for side in (left, right)]
+    shorter = min(bottom - top for top, bottom in zip(tops, bottoms, strict=True))
+    return min(bottoms) - max(tops) > shorter / 2
+
+
+def _rows(part: list[_Item[T]]) -> list[list[T]]:
+    """Group by height on the page: an item joins a row whose last item it overlaps by half."""
+    rows: list[list[_Item[T]]] = []
+    for item in sorted(part, key=lambda i: (i.top + i.bottom, i.left)):
+        row = rows[-1] if rows else None
+        if row is not None and _same_row(row[-1], item):
+            row.append(item)
+        else:
+            rows.append([item])
+    return [[item.value for item in sorted(row, key=lambda i: i.left)] for row in rows]
+
+
+def _same_row(a: _Item[T], b: _Item[T]) -> bool:
+    overlap = min(a.bottom, b.bottom) - max(a.top, b.top)
+    return overlap >= _ROW_OVERLAP * max(min(a.height, b.height), 1e-6)

@@ -1,0 +1,96 @@
+"""Every task of the worker: validate, call the room that does it, hand its answer back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import JsonValue
+
+import workspace  # noqa: F401  isort: skip
+from celery_app import celery_app
+from flow.page_flow import PageFlow
+from flow.reconcile import reconcile_once
+from flow.whole_document import WholeDocument
+from quire import tasks as declared
+from quire.contracts import (
+    DiagnosticsResult,
+    EchoPayload,
+    NoPayload,
+    OcrPagePayload,
+    OcrPayload,
+    OcrResult,
+    ReconcileResult,
+)
+from quire.database.engine import get_engine, has_database
+from quire.jobs import count_tickets, issue_ticket
+from quire.settings import get_settings
+from quire.storage import get_store
+from runtime import diagnostics as diagnostics_report
+from runtime import pool
+from runtime.binding import TaskContext, bind
+
+
+@bind(celery_app, declared.echo)
+def echo(payload: EchoPayload, context: TaskContext) -> JsonValue:
+    """Return the payload: the smoke test."""
+    return payload.payload
+
+
+@bind(celery_app, declared.diagnostics)
+def diagnostics(payload: NoPayload, context: TaskContext) -> DiagnosticsResult:
+    """Report versions, services, settings, GPU and models."""
+    return diagnostics_report.report(get_settings())
+
+
+@bind(celery_app, declared.ocr_document)
+def ocr_document(payload: OcrPayload, context: TaskContext) -> OcrResult:
+    """Read an image or a document: in this task, or through the page flow where there is a database."""
+    return _read(payload, context)
+
+
+@bind(celery_app, declared.ocr_page)
+def ocr_page(payload: OcrPagePayload, context: TaskContext) -> OcrResult:
+    """Read one page, named by its number."""
+    return _read(payload, context, payload.page_number)
+
+
+@bind(celery_app, declared.ocr_pdf_document)
+def ocr_pdf_document(payload: OcrPayload, context: TaskContext) -> OcrResult:
+    """Read a document of many pages; with only a `document_id` this is a ticket of the page flow."""
+    return _read(payload, context)
+
+
+@bind(celery_app, declared.reconcile)
+def reconcile(payload: NoPayload, context: TaskContext) -> ReconcileResult:
+    """Issue tickets for documents that have lost theirs. Without a database there is nothing to do."""
+    if not has_database():
+        return ReconcileResult()
+    return reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
+
+
+def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
+    if not has_database():
+        return WholeDocument(get_settings(), get_store(), pool.get_ocr_engine).read(payload, context.task_id)
+    flow = _page_flow(context)
+    document_id: UUID = flow.accept(payload, context.task_id)
+    return flow.work(document_id, number)
+
+
+def _page_flow(context: TaskContext) -> PageFlow:
+    return PageFlow(
+        settings=get_settings(),
+        database=get_engine(),
+        store=get_store(),
+        ocr=pool.get_ocr_engine,
+        issue_ticket=issue_ticket,
+        draining=context.draining,
+    )
+
+
+def _require_every_declaration() -> None:
+    missing = {task.name for task in declared.ALL} - set(celery_app.tasks)
+    if missing:
+        raise RuntimeError(f"Declared in quire.tasks but bound to nothing here: {', '.join(sorted(missing))}.")
+
+
+_require_every_declaration()

@@ -1,0 +1,172 @@
+"""Payloads and results: the public shapes that other people's code depends on.
+
+Boxes are in pixels of the page image as the reader sees it (page rotation applied), origin top left, points clockwise
+from the text's own top left. Page numbers start at 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from quire.errors import InvalidPayload
+from quire.page_ranges import parse_page_ranges
+
+Point = tuple[float, float]
+Box = tuple[Point, Point, Point, Point]
+
+DocumentStatus = Literal["queued", "running", "completed", "partial", "failed", "cancelled"]
+PageSourceKind = Literal["ocr", "text_layer"]
+
+
+class Contract(BaseModel):
+    """Base of every public shape: immutable, and a field that is not declared is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OcrOptions(Contract):
+    """What decides the text of a page, besides its bytes. Equal options give equal results."""
+
+    pages: str | None = Field(None, description='Pages to read, such as "1-3,7". All pages when left out.')
+    lang_hints: tuple[str, ...] = Field((), description="Languages expected besides PADDLEOCR_LANG.", max_length=16)
+    mode: Literal["text"] = "text"
+    text_layer: Literal["auto", "never", "only"] = Field(
+        "auto", description="Use a PDF page's own text: where it is sound (auto), never, or nothing else (only)."
+    )
+    dpi: int | None = Field(None, ge=36, le=600, description="Rendering resolution. PADDLEOCR_PDF_DPI when left out.")
+    min_confidence: float | None = Field(None, ge=0, le=1, description="PADDLEOCR_MIN_CONFIDENCE when left out.")
+
+    @field_validator("pages")
+    @classmethod
+    def _pages_can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_page_ranges(value)
+            except InvalidPayload as error:
+                raise ValueError(error.message) from None
+        return value
+
+    def digest(self) -> str:
+        """SHA-256 of the options in canonical form, as hex: equal for equal options."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class OcrPayload(OcrOptions):
+    """Payload of `tasks.ocr_document` and `tasks.ocr_pdf_document`.
+
+    `key` names the object to read. With a database `document_id` alone is enough: the document's row knows the rest.
+    For a source of one image, `page_number` is the number its result carries; otherwise it selects that page.
+    """
+
+    key: str | None = Field(None, min_length=1, max_length=1024)
+    bucket: str | None = Field(None, min_length=1, max_length=255)
+    document_id: UUID | None = None
+    page_number: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _names_a_document(self) -> OcrPayload:
+        if self.key is None and self.document_id is None:
+            raise ValueError("key is required (or document_id, of a document that is in the database)")
+        return self
+
+    def options(self) -> OcrOptions:
+        """The part of the payload that is stored and hashed with a document."""
+        return OcrOptions(**{name: getattr(self, name) for name in OcrOptions.model_fields})
+
+
+class OcrPagePayload(OcrPayload):
+    """Payload of `tasks.ocr_page`: one page, named by its number."""
+
+    page_number: int = Field(ge=1)
+
+
+class EchoPayload(Contract):
+    """Payload of `tasks.echo`: anything that is JSON."""
+
+    payload: JsonValue = None
+
+
+class NoPayload(Contract):
+    """For tasks that take nothing."""
+
+
+class Detection(Contract):
+    """One line of text on a page."""
+
+    text: str
+    box: Box
+    confidence: float = Field(ge=0, le=1)
+    page_number: int = Field(ge=1)
+
+
+class PageText(Contract):
+    """Everything known about one page.
+
+    `width` and `height` are the pixels of the page image that boxes refer to. A PDF page is that image scaled by
+    72 / `dpi` points a pixel; `dpi` is None for an image. `rotation` is the clockwise turn in degrees that was applied
+    to the stored page to get the image the reader sees.
+    """
+
+    page_number: int = Field(ge=1)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    dpi: float | None
+    rotation: Literal[0, 90, 180, 270]
+    source: PageSourceKind
+    engine: str
+    text: str
+    detections: tuple[Detection, ...]
+    confidence: float | None = Field(description="Mean over the characters read; None for a page without text.")
+    timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
+
+
+class PageError(Contract):
+    """Why one page has no text."""
+
+    page_number: int = Field(ge=1)
+    code: str
+    message: str
+
+
+class OcrResult(Contract):
+    """Result of the OCR tasks.
+
+    With a database: ids and counts; the text is in Postgres. Without one: also `pages`, `detections` and `text`, or,
+    where these are larger than `QUIRE_MAX_INLINE_RESULT_BYTES`, the `result_bucket` and `result_key` of a JSON object
+    of this same shape.
+    """
+
+    status: DocumentStatus
+    document_id: UUID | None = None
+    page_count: int | None = None
+    pages_done: int = 0
+    pages_failed: int = 0
+    errors: tuple[PageError, ...] = ()
+    text: str | None = None
+    detections: tuple[Detection, ...] | None = None
+    pages: tuple[PageText, ...] | None = None
+    result_bucket: str | None = None
+    result_key: str | None = None
+
+
+class ReconcileResult(Contract):
+    """What one run of `tasks.reconcile` did."""
+
+    pages_failed: int = 0
+    tickets_issued: int = 0
+
+
+class DiagnosticsResult(Contract):
+    """The report of `tasks.diagnostics`: no secrets, one JSON object."""
+
+    versions: dict[str, str | None]
+    services: dict[str, Any]
+    settings: dict[str, Any]
+    gpu: dict[str, Any]
+    models: dict[str, Any]

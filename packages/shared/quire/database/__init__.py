@@ -1,0 +1,1 @@
+"""Postgres: the documents, their pages, and who is working on what."""

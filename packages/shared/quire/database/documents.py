@@ -1,0 +1,180 @@
+"""Documents: created, planned, failed, looked up, and found again when their tickets are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session
+
+from quire.contracts import Detection, OcrOptions, PageError
+from quire.database.tables import Document, Page
+from quire.errors import QuireError
+
+_BEGIN_PLAN = text("""
+    UPDATE documents SET plan_attempts = plan_attempts + 1, touched_at = now(),
+        started_at = coalesce(started_at, now())
+    WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
+    RETURNING plan_attempts
+""")
+
+_STALE = text("""
+    SELECT d.id FROM documents d
+    WHERE d.status IN ('queued', 'running') AND d.touched_at < now() - make_interval(secs => :seconds)
+      AND (d.page_count IS NULL OR EXISTS (
+          SELECT 1 FROM pages p WHERE p.document_id = d.id
+            AND (p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))))
+    ORDER BY d.touched_at
+    LIMIT :most
+    FOR UPDATE OF d SKIP LOCKED
+""")
+
+_EXHAUSTED = text("""
+    SELECT DISTINCT p.document_id FROM pages p JOIN documents d ON d.id = p.document_id
+    WHERE d.status = 'running' AND p.status IN ('pending', 'leased') AND p.attempts >= :attempts
+      AND (p.status = 'pending' OR p.lease_expires_at < now())
+    LIMIT :most
+""")
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """What is known of a document when it is accepted. Sizes are in bytes."""
+
+    id: UUID
+    bucket: str
+    source_key: str
+    options: OcrOptions
+    page_number: int | None = None
+    filename: str | None = None
+    media_type: str | None = None
+    source_bytes: int | None = None
+    source_sha256: str | None = None
+
+
+def create(session: Session, new: NewDocument) -> bool:
+    """Insert a document as `queued`; False if its id is there already, which leaves that one as it is."""
+    row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name != "options"}
+    statement = (
+        postgresql.insert(Document)
+        .values(**row, options=new.options.model_dump(mode="json"), options_hash=new.options.digest())
+        .on_conflict_do_nothing(index_elements=[Document.id])
+        .returning(Document.id)
+    )
+    return session.execute(statement).first() is not None
+
+
+def get(session: Session, document_id: UUID) -> Document | None:
+    """A document, or None."""
+    return session.get(Document, document_id)
+
+
+def begin_plan(session: Session, document_id: UUID) -> int | None:
+    """Count an attempt at planning, before the work; None if the document needs none (any more)."""
+    row = session.execute(_BEGIN_PLAN, {"document_id": document_id}).first()
+    return None if row is None else int(row.plan_attempts)
+
+
+def plan(
+    session: Session,
+    document_id: UUID,
+    *,
+    page_count: int,
+    numbers: Sequence[int],
+    media_type: str,
+    source_bytes: int,
+    source_sha256: str,
+) -> bool:
+    """Make the rows of a document's pages and set it running; False if somebody else was faster."""
+    planned = session.execute(
+        update(Document)
+        .where(Document.id == document_id, Document.page_count.is_(None), Document.status == "queued")
+        .values(
+            status="running",
+            page_count=page_count,
+            pages_total=len(numbers),
+            media_type=media_type,
+            source_bytes=source_bytes,
+            source_sha256=source_sha256,
+            touched_at=func.now(),
+        )
+        .returning(Document.id)
+    ).first()
+    if planned is None:
+        return False
+    session.execute(insert(Page), [{"document_id": document_id, "number": number} for number in numbers])
+    return True
+
+
+def fail(session: Session, document_id: UUID, error: QuireError) -> bool:
+    """End a document that cannot be planned; False if it is not unplanned any more."""
+    failed = session.execute(
+        update(Document)
+        .where(Document.id == document_id, Document.status == "queued", Document.page_count.is_(None))
+        .values(status="failed", error_code=error.code, error_message=error.message, finished_at=func.now())
+        .returning(Document.id)
+    ).first()
+    return failed is not None
+
+
+def cancel(session: Session, document_id: UUID) -> bool:
+    """Cancel an unfinished document; its next lease finds nothing. False if it had ended."""
+    cancelled = session.execute(
+        update(Document)
+        .where(Document.id == document_id, Document.status.in_(("queued", "running")))
+        .values(status="cancelled", finished_at=func.now())
+        .returning(Document.id)
+    ).first()
+    return cancelled is not None
+
+
+def count_waiting(session: Session) -> int:
+    """Documents that nobody has begun."""
+    return int(session.scalar(select(func.count()).where(Document.status == "queued")) or 0)
+
+
+def read_detections(session: Session, document_id: UUID) -> list[Detection]:
+    """All detections of a document, by page."""
+    rows = session.execute(
+        select(Page.detections).where(Page.document_id == document_id, Page.status == "done").order_by(Page.number)
+    )
+    return [Detection.model_validate(found) for (detections,) in rows for found in detections or ()]
+
+
+def read_page_errors(session: Session, document_id: UUID) -> list[PageError]:
+    """The pages of a document that were given up, and why."""
+    rows = session.execute(
+        select(Page.number, Page.error_code, Page.error_message)
+        .where(Page.document_id == document_id, Page.status == "failed")
+        .order_by(Page.number)
+    )
+    return [PageError(page_number=number, code=code, message=message) for number, code, message in rows]
+
+
+def take_stale(session: Session, *, seconds: float, most: int) -> list[UUID]:
+    """Unfinished documents with work to do that nobody has touched for `seconds`; touches them."""
+    ids = [row.id for row in session.execute(_STALE, {"seconds": seconds, "most": most})]
+    if ids:
+        session.execute(update(Document).where(Document.id.in_(ids)).values(touched_at=func.now()))
+    return ids
+
+
+def with_exhausted_pages(session: Session, *, attempts: int, most: int) -> list[UUID]:
+    """Documents with free pages that may not be tried again."""
+    rows = session.execute(_EXHAUSTED, {"attempts": attempts, "most": most})
+    return [cast(UUID, row.document_id) for row in rows]
+
+
+def status_of(document: Document) -> dict[str, Any]:
+    """A document's status and counts as plain values."""
+    return {
+        "document_id": document.id,
+        "status": document.status,
+        "page_count": document.page_count,
+        "pages_done": document.pages_done,
+        "pages_failed": document.pages_failed,
+    }

@@ -1,0 +1,103 @@
+"""The tables of the page flow."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Integer, SmallInteger, Text, func
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+DOCUMENT_STATUSES = ("queued", "running", "completed", "partial", "failed", "cancelled")
+PAGE_STATUSES = ("pending", "leased", "done", "failed")
+
+# For indexes and the reconciler: what still needs work.
+UNFINISHED = "status IN ('queued', 'running')"
+
+
+class Base(DeclarativeBase):
+    """Declarative base; `Base.metadata` is what migrations are compared with."""
+
+
+class Document(Base):
+    """One document: where its bytes are, what was asked for, how far it is.
+
+    `page_count` is None until the document has been planned. `pages_total` counts the pages selected; the document is
+    finished when `pages_done + pages_failed` reaches it. `page_number` is the one page asked for, or
+    None. `touched_at` moves with every ticket and every lease: the
+    reconciler takes an old one for the sign that no ticket is left.
+    """
+
+    __tablename__ = "documents"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    bucket: Mapped[str] = mapped_column(Text)
+    source_key: Mapped[str] = mapped_column(Text)
+    filename: Mapped[str | None] = mapped_column(Text)
+    media_type: Mapped[str | None] = mapped_column(Text)
+    source_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    source_sha256: Mapped[str | None] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    options_hash: Mapped[str] = mapped_column(Text)
+    page_number: Mapped[int | None] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(Text, server_default=sql("'queued'"))
+    page_count: Mapped[int | None] = mapped_column(Integer)
+    pages_total: Mapped[int | None] = mapped_column(Integer)
+    pages_done: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
+    pages_failed: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
+    plan_attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    touched_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        CheckConstraint(f"status IN {DOCUMENT_STATUSES}", name="documents_status_known"),
+        CheckConstraint("pages_done + pages_failed <= pages_total", name="documents_counts_within_total"),
+        Index("documents_unfinished", "touched_at", postgresql_where=sql(UNFINISHED)),
+        Index("documents_status", "status", "created_at"),
+    )
+
+
+class Page(Base):
+    """One page: its lease while it is worked on, its text when it is done, its error when it is given up.
+
+    `attempts` is raised by the lease, before the work. Boxes in `detections` are in pixels of an image of `width` ×
+    `height`; see `quire.contracts.PageText`.
+    """
+
+    __tablename__ = "pages"
+
+    document_id: Mapped[uuid.UUID] = mapped_column(
+        UUID(as_uuid=True), ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    status: Mapped[str] = mapped_column(Text, server_default=sql("'pending'"))
+    lease_token: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    lease_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    width: Mapped[int | None] = mapped_column(Integer)
+    height: Mapped[int | None] = mapped_column(Integer)
+    dpi: Mapped[float | None] = mapped_column()
+    rotation: Mapped[int | None] = mapped_column(SmallInteger)
+    source: Mapped[str | None] = mapped_column(Text)
+    engine: Mapped[str | None] = mapped_column(Text)
+    text: Mapped[str | None] = mapped_column(Text)
+    detections: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    confidence: Mapped[float | None] = mapped_column()
+    timings: Mapped[dict[str, float] | None] = mapped_column(JSONB)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        CheckConstraint(f"status IN {PAGE_STATUSES}", name="pages_status_known"),
+        CheckConstraint("(status = 'leased') = (lease_token IS NOT NULL)", name="pages_token_while_leased"),
+        # Leasing and reconciling look only at pages that still need work.
+        Index("pages_open", "document_id", "number", postgresql_where=sql("status IN ('pending', 'leased')")),
+    )

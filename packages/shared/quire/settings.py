@@ -1,0 +1,148 @@
+"""The only place that reads environment variables. A field's name in upper case is its variable.
+
+`get_settings()` reads them once per process; tests build `Settings(...)` with keyword arguments instead.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quire.errors import SettingsError
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every variable of the README's environment table. Secrets are `SecretStr`: they do not show in logs or `repr`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # Redis: one URL for both, or one for each.
+    redis_url: SecretStr | None = None
+    celery_broker_url: SecretStr | None = None
+    celery_result_backend: SecretStr | None = None
+
+    # Queue names.
+    celery_queue: str | None = None
+    celery_default_queue: str | None = None
+    celery_ocr_queue: str = "ocr"
+
+    # Object storage. Without S3_BUCKET objects live in a folder.
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    s3_access_key_id: SecretStr | None = None
+    s3_secret_access_key: SecretStr | None = None
+    s3_bucket: str | None = None
+    quire_object_dir: Path = Path(".quire/objects")
+
+    # Postgres. Without it the OCR tasks return their result instead of writing it.
+    database_url: SecretStr | None = None
+
+    # PaddleOCR.
+    paddleocr_lang: str = "en"
+    paddleocr_use_gpu: bool = False
+    paddleocr_min_confidence: float = Field(0.5, ge=0, le=1)
+    paddleocr_pdf_dpi: int = Field(180, ge=36, le=600)
+    paddleocr_det_model_dir: Path | None = None
+    paddleocr_rec_model_dir: Path | None = None
+    paddleocr_cls_model_dir: Path | None = None
+    quire_cpu_engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
+    quire_models: Literal["bundled", "download"] | None = None
+    quire_model_dir: Path = Path(".quire/models")
+    quire_ocr_threads: int = Field(0, ge=0)
+
+    # Limits on input, checked before memory is spent.
+    quire_max_bytes: int = Field(200 * MIB, gt=0)
+    quire_max_pages: int = Field(10_000, gt=0)
+    quire_max_image_pixels: int = Field(100_000_000, gt=0)
+    quire_max_render_pixels: int = Field(25_000_000, gt=0)
+    quire_max_inline_result_bytes: int = Field(MIB, gt=0)
+
+    # The page flow.
+    quire_lease_pages: int = Field(4, gt=0)
+    quire_lease_seconds: int = Field(45, gt=0)
+    quire_page_attempts: int = Field(3, gt=0)
+    quire_ticket_seconds: int = Field(60, ge=0)
+    quire_document_parallelism: int = Field(4, gt=0)
+    quire_dispatch_window: int = Field(1000, gt=0)
+    quire_reconcile_seconds: int = Field(15, gt=0)
+
+    # Processes.
+    quire_runtime_dir: Path = Path(".quire/run")
+    quire_warm_up_seconds: int = Field(180, gt=0)
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's URL: `CELERY_BROKER_URL`, else `REDIS_URL`, else a Redis on this machine."""
+        return _first_secret(self.celery_broker_url, self.redis_url, default="redis://127.0.0.1:6379/0")
+
+    @property
+    def result_backend_url(self) -> str:
+        """The result backend's URL: `CELERY_RESULT_BACKEND`, else `REDIS_URL`, else the broker's."""
+        return _first_secret(self.celery_result_backend, self.redis_url, default=self.broker_url)
+
+    @property
+    def default_queue(self) -> str:
+        """The queue of everything but OCR: `CELERY_DEFAULT_QUEUE`, else `CELERY_QUEUE`, else `default`."""
+        return self.celery_default_queue or self.celery_queue or "default"
+
+    @property
+    def ocr_queue(self) -> str:
+        """The queue of the three OCR tasks: `CELERY_OCR_QUEUE`, else `ocr`."""
+        return self.celery_ocr_queue
+
+    @property
+    def sqlalchemy_url(self) -> str | None:
+        """`DATABASE_URL` with the psycopg 3 driver named, or None. `postgres://` and `postgresql://` are both taken."""
+        if self.database_url is None:
+            return None
+        scheme, separator, rest = self.database_url.get_secret_value().partition("://")
+        if not separator or scheme.partition("+")[0] not in ("postgres", "postgresql"):
+            raise SettingsError(
+                "DATABASE_URL must start with postgresql:// (Postgres is the only database Quire uses)."
+            )
+        return f"postgresql+psycopg://{rest}"
+
+    @property
+    def default_bucket(self) -> str:
+        """The bucket used when a payload names none: `S3_BUCKET`, else `quire` (a folder)."""
+        return self.s3_bucket or "quire"
+
+
+def _first_secret(*candidates: SecretStr | None, default: str) -> str:
+    return next((c.get_secret_value() for c in candidates if c is not None), default)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: naming each variable that cannot be used and why, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Values are left out: a mistyped URL may hold a password.
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in issue['loc']).upper()}: {issue['msg']}"
+            for issue in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"Environment variables that cannot be used: {problems}") from None
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment at the first call."""
+    return load_settings()
+
+
+def set_default_environment(**values: str) -> None:
+    """Set variables for libraries that read the environment themselves, where the operator has not."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,171 @@
+"""Every task, declared once: name, payload, result, limits, retries.
+
+Callers use the declaration and need no worker code:
+
+    from quire.tasks import ocr_document
+    ocr_document.delay(key="invoices/7.pdf")
+
+The worker binds its function to the same declaration (`apps/worker/binding.py`), so a mismatch fails at its start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from celery import Celery
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from quire.contracts import (
+    DiagnosticsResult,
+    EchoPayload,
+    NoPayload,
+    OcrPagePayload,
+    OcrPayload,
+    OcrResult,
+    ReconcileResult,
+)
+from quire.errors import BrokerUnreachable, InvalidPayload
+from quire.queues import producer, queue_of
+from quire.settings import get_settings
+
+P = TypeVar("P", bound=BaseModel)
+R = TypeVar("R")
+
+# Under the broker's visibility timeout (quire.queues), with room for the sweep that follows it.
+DOCUMENT_TIME_LIMIT = 1560
+# A ticket works for QUIRE_TICKET_SECONDS and then finishes the page it is on.
+TICKET_TIME_LIMIT = 600
+
+
+@dataclass(frozen=True)
+class TaskDeclaration(Generic[P, R]):
+    """One task as its callers and its worker both see it.
+
+    `positional` names the payload fields that may be given by position. Limits are in seconds: at `soft_time_limit` the
+    task gets an exception, at `time_limit` its process is killed. `max_retries` bounds retries of retryable errors and
+    of lost processes alike.
+    """
+
+    name: str
+    payload: type[P]
+    result: Any
+    positional: tuple[str, ...] = ()
+    soft_time_limit: int = 60
+    time_limit: int = 90
+    max_retries: int = 3
+
+    def parse(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> P:
+        """The payload of a call with these arguments.
+
+        Raises:
+            InvalidPayload: naming every unknown, missing or unusable field, never its value.
+        """
+        if len(args) > len(self.positional):
+            raise InvalidPayload(f"{self.name} takes by position: {', '.join(self.positional) or 'nothing'}.")
+        named = dict(zip(self.positional, args, strict=False))
+        repeated = named.keys() & (kwargs or {}).keys()
+        if repeated:
+            raise InvalidPayload(f"{self.name} was given {', '.join(sorted(repeated))} twice.")
+        try:
+            return self.payload.model_validate(named | (kwargs or {}))
+        except ValidationError as error:
+            raise InvalidPayload(self._explain(error)) from None
+
+    def _explain(self, error: ValidationError) -> str:
+        problems = []
+        for issue in error.errors(include_input=False, include_url=False):
+            field = ".".join(str(part) for part in issue["loc"])
+            if issue["type"] == "extra_forbidden":
+                problems.append(f"unknown field {field!r} (known: {', '.join(self.payload.model_fields) or 'none'})")
+            else:
+                problems.append(f"{field}: {issue['msg']}" if field else issue["msg"])
+        return f"{self.name}: {'; '.join(problems)}"
+
+    def dump_result(self, result: R) -> Any:
+        """The JSON-safe form of a result; what has no value is left out."""
+        return TypeAdapter(self.result).dump_python(result, mode="json", exclude_none=True)
+
+    def load_result(self, data: Any) -> R:
+        """The result that `dump_result` wrote."""
+        loaded: R = TypeAdapter(self.result).validate_python(data)
+        return loaded
+
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Queue a call and return Celery's handle on it. Arguments are the payload's fields.
+
+        Raises:
+            InvalidPayload: the arguments do not fit the payload.
+            BrokerUnreachable: nothing was queued.
+        """
+        return self.send(self.parse(args, kwargs))
+
+    def send(
+        self,
+        payload: P,
+        *,
+        keep_result: bool = True,
+        time_limit: int | None = None,
+        app: Celery | None = None,
+    ) -> AsyncResult[Any]:
+        """Queue a call with a payload that is already a model.
+
+        `keep_result=False` leaves the result backend alone: publishing then cannot wait for it when it is down.
+
+        Raises:
+            BrokerUnreachable: nothing was queued (or, after a time-out, perhaps: delivery is at least once).
+        """
+        try:
+            return (app or producer()).send_task(
+                self.name,
+                kwargs=payload.model_dump(mode="json", exclude_unset=True),
+                queue=queue_of(self.name, get_settings()),
+                ignore_result=not keep_result,
+                soft_time_limit=time_limit and time_limit - 30,
+                time_limit=time_limit,
+                # Celery would copy the arguments in clear text into a header, and from there into logs and events.
+                argsrepr="-",
+                kwargsrepr="-",
+            )
+        except (OperationalError, OSError, RuntimeError) as error:
+            # RuntimeError: the result backend's "Retry limit exceeded" when Redis is down.
+            raise BrokerUnreachable(
+                f"{self.name} could not be queued: Redis did not answer ({type(error).__name__}). Try again."
+            ) from error
+
+
+echo: TaskDeclaration[EchoPayload, JsonValue] = TaskDeclaration(
+    "tasks.echo", EchoPayload, JsonValue, positional=("payload",)
+)
+diagnostics: TaskDeclaration[NoPayload, DiagnosticsResult] = TaskDeclaration(
+    "tasks.diagnostics", NoPayload, DiagnosticsResult
+)
+ocr_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
+    "tasks.ocr_document",
+    OcrPayload,
+    OcrResult,
+    positional=("key",),
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+ocr_page: TaskDeclaration[OcrPagePayload, OcrResult] = TaskDeclaration(
+    "tasks.ocr_page",
+    OcrPagePayload,
+    OcrResult,
+    positional=("key", "page_number"),
+    soft_time_limit=TICKET_TIME_LIMIT - 30,
+    time_limit=TICKET_TIME_LIMIT,
+)
+ocr_pdf_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
+    "tasks.ocr_pdf_document",
+    OcrPayload,
+    OcrResult,
+    positional=("key",),
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+reconcile: TaskDeclaration[NoPayload, ReconcileResult] = TaskDeclaration("tasks.reconcile", NoPayload, ReconcileResult)
+
+ALL: tuple[TaskDeclaration[Any, Any], ...] = (echo, diagnostics, ocr_document, ocr_page, ocr_pdf_document, reconcile)

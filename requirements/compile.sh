@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Compiles the hash-pinned requirement files from the *.in files: `make requirements`, or `make requirements UPGRADE=--upgrade`.
+# The two image files are constrained by the development file, so that what runs in production is what was tested.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --override requirements/overrides.txt --custom-compile-command "make requirements" \
+    --no-emit-package opencv-contrib-python --no-emit-package opencv-python-headless --no-emit-package opencv-python "$@"
+}
+compile ${UPGRADE:-} requirements/dev.in -o requirements.txt
+compile apps/api/requirements.in -c requirements.txt -o apps/api/requirements.txt
+compile apps/worker/requirements.in -c requirements.txt -o apps/worker/requirements.txt
+# The GPU image brings its own paddlepaddle-gpu and onnxruntime-gpu: their wheels depend on the CUDA version.
+compile apps/worker/requirements.in -c requirements.txt --no-emit-package paddlepaddle --no-emit-package onnxruntime \
+  -o apps/worker/requirements-gpu.txt
