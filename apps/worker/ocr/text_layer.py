@@ -83,6 +83,9 @@ def _characters(textpage: Any) -> Iterator[_Character | None]:
         if pdfium_c.FPDFText_IsHyphen(textpage, index) == 1:
             # PDFium hands the hyphen of a divided word out as a control character.
             code = ord("-")
+        elif pdfium_c.FPDFText_HasUnicodeMapError(textpage, index) == 1:
+            # The font does not say which character this glyph is; PDFium guesses from its number.
+            code = 0xFFFD
         text = chr(code) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "\ufffd"
         yield _Character(text, left, min(bottom, top), right, max(bottom, top), _angle(textpage, index))
 

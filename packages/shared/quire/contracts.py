@@ -116,13 +116,13 @@ class PageText(Contract):
     page_number: int = Field(ge=1)
     width: int = Field(gt=0)
     height: int = Field(gt=0)
-    dpi: float | None
+    dpi: float | None = None
     rotation: Literal[0, 90, 180, 270]
     source: PageSourceKind
     engine: str
     text: str
     detections: tuple[Detection, ...]
-    confidence: float | None = Field(description="Mean over the characters read; None for a page without text.")
+    confidence: float | None = Field(None, description="Mean over the characters read; None for a page without text.")
     timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
 
 

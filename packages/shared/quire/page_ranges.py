@@ -6,7 +6,7 @@ import re
 
 from quire.errors import InvalidPayload, PageOutOfRange
 
-_PART = re.compile(r"(?P<first>[1-9][0-9]{0,6})(?P<dash>-(?P<last>[1-9][0-9]{0,6})?)?")
+_PART = re.compile(r" *(?P<first>[1-9][0-9]{0,6}) *(?P<dash>- *(?P<last>[1-9][0-9]{0,6})?)? *")
 
 
 def parse_page_ranges(text: str) -> list[tuple[int, int | None]]:
@@ -16,14 +16,14 @@ def parse_page_ranges(text: str) -> list[tuple[int, int | None]]:
         InvalidPayload: the text is not of the form `"1-3,7,9-"`, or a range runs backwards.
     """
     ranges: list[tuple[int, int | None]] = []
-    for part in text.replace(" ", "").split(","):
+    for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None:
-            raise InvalidPayload(f'pages: {text!r} is not a page range. Write for example "1-3,7" or "5-".')
+            raise InvalidPayload('pages: this is no page range. Write for example "1-3,7" or "5-".')
         first = int(match["first"])
         last = first if match["dash"] is None else int(match["last"]) if match["last"] else None
         if last is not None and last < first:
-            raise InvalidPayload(f"pages: the range {part!r} runs backwards.")
+            raise InvalidPayload("pages: a range runs backwards. Write the smaller number first.")
         ranges.append((first, last))
     return ranges
 

@@ -28,8 +28,7 @@ from quire.contracts import (
     ReconcileResult,
 )
 from quire.errors import BrokerUnreachable, InvalidPayload
-from quire.queues import producer, queue_of
-from quire.settings import get_settings
+from quire.queues import producer
 
 P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R")
@@ -121,7 +120,6 @@ class TaskDeclaration(Generic[P, R]):
             return (app or producer()).send_task(
                 self.name,
                 kwargs=payload.model_dump(mode="json", exclude_unset=True),
-                queue=queue_of(self.name, get_settings()),
                 ignore_result=not keep_result,
                 soft_time_limit=time_limit and time_limit - 30,
                 time_limit=time_limit,

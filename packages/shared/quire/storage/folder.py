@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,13 +49,18 @@ class FolderStore:
 
     def head(self, bucket: str, key: str) -> StoredObject:
         """See `ObjectStore.head`."""
+        path = self._path(bucket, key)
         with _translated(bucket, key):
-            return StoredObject(bucket, key, self._path(bucket, key).stat().st_size)
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError
+            return StoredObject(bucket, key, status.st_size)
 
     def delete(self, bucket: str, key: str) -> None:
         """See `ObjectStore.delete`."""
-        with _translated(bucket, key):
-            self._path(bucket, key).unlink(missing_ok=True)
+        path = self._path(bucket, key)
+        with suppress(ObjectNotFound), _translated(bucket, key):
+            path.unlink()
 
     def check(self, bucket: str) -> None:
         """See `ObjectStore.check`. The folder is made where it is missing."""
@@ -66,9 +73,18 @@ class FolderStore:
         """The file of an object; a bucket or key that would lead out of its folder names nothing."""
         base = self.root / bucket
         path = Path(os.path.normpath(base / key))
-        if base.parent != self.root or bucket in ("", ".", "..") or not path.is_relative_to(base) or path == base:
+        outside = base.parent != self.root or bucket in ("", ".", "..") or not path.is_relative_to(base) or path == base
+        if outside or not _is_file_name(bucket + key):
             raise ObjectNotFound(f"There is no object {key!r} in {bucket!r}.")
         return path
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether the system can be asked for it: no NUL, and nothing that UTF-8 cannot write."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 @contextmanager
@@ -83,4 +99,6 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
             "The object folder may not be used by this user. Check the owner of QUIRE_OBJECT_DIR."
         ) from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ObjectNotFound(f"There is no object {key!r} in {bucket!r}.") from None
         raise StorageUnreachable(f"The object folder cannot be used: {error.strerror or error}.") from error

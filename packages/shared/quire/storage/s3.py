@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,7 +78,7 @@ class S3Store:
         with _translated(bucket, key):
             answer = self._client.get_object(Bucket=bucket, Key=key)
             size = int(answer["ContentLength"])
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 refuse_oversize(size, max_bytes)
                 with target.open("wb") as file:
                     for chunk in body.iter_chunks(CHUNK_BYTES):
@@ -118,6 +118,8 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         if isinstance(error.__cause__ or error.__context__, botocore.exceptions.ClientError):
             raise _from_answer(error.__cause__ or error.__context__, bucket, key) from error
         raise StorageUnreachable(f"Object {key!r} could not be uploaded. Try again.") from error
+    except botocore.exceptions.ParamValidationError as error:
+        raise ObjectNotFound(f"There cannot be an object {key!r} in a bucket {bucket!r}. Check both names.") from error
     except (botocore.exceptions.BotoCoreError, TransportError, OSError) as error:
         raise StorageUnreachable(
             f"The object store did not answer ({type(error).__name__}). Check S3_ENDPOINT_URL and the network."
