@@ -84,6 +84,6 @@ def database(database_url: str) -> Iterator[Engine]:
 
 
 def _sqlalchemy_url(url: str) -> str:
-    converted = Settings(database_url=url).sqlalchemy_url  # type: ignore[arg-type]
+    converted = Settings(database_url=url).sqlalchemy_url
     assert converted is not None
     return converted

@@ -30,10 +30,17 @@ def home(tmp_path: Path, model_dir: Path) -> Path:
     return folder
 
 
-def quire_up(home: Path, *arguments: str, **options) -> subprocess.Popen[str]:
+def quire_up(home: Path, *arguments: str, own_session: bool = False) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "quire.cli.main", "up", "--home", str(home), *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, **pipes, **options)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=own_session,
+    )
 
 
 def test_up_reads_both_samples_and_draws_their_boxes(home: Path):
@@ -52,7 +59,7 @@ def test_up_reads_both_samples_and_draws_their_boxes(home: Path):
 def test_up_keeps_serving_until_it_is_interrupted_and_leaves_nothing_behind(home: Path, tmp_path: Path):
     port = free_port()
     _, photo = make_samples(tmp_path / "mine")
-    process = quire_up(home, "--port", str(port), "--file", str(photo), start_new_session=True)
+    process = quire_up(home, "--port", str(port), "--file", str(photo), own_session=True)
     assert process.stdout is not None
     lines = []
     for line in process.stdout:

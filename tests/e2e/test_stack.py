@@ -48,7 +48,7 @@ def submit(api: httpx.Client, content: bytes, name: str = "file", **form: Any) -
 def result_of(api: httpx.Client, task_id: str, seconds: float = 120) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while True:
-        task = api.get(f"/api/v1/ocr/results/{task_id}").raise_for_status().json()
+        task: dict[str, Any] = api.get(f"/api/v1/ocr/results/{task_id}").raise_for_status().json()
         if task["status"] in ("SUCCESS", "FAILURE"):
             return task
         assert time.monotonic() < deadline, task

@@ -16,7 +16,7 @@ def test_the_migrated_schema_is_the_one_the_code_declares(database: Engine):
 
 
 def test_migrations_and_code_give_the_same_indexes_and_checks(database: Engine, postgres_server):
-    def shape(engine: Engine) -> tuple[set, set]:
+    def shape(engine: Engine) -> tuple[set[str], set[tuple[str, str]]]:
         with engine.connect() as connection:
             indexes = connection.execute(
                 text("SELECT indexdef FROM pg_indexes WHERE tablename IN ('documents', 'pages')")

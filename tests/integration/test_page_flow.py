@@ -64,7 +64,8 @@ class Bench:
 
 @pytest.fixture
 def bench(database: Engine, tmp_path: Path) -> Bench:
-    store, engine, tickets = FolderStore(tmp_path / "objects"), InstantEngine(), []
+    store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
+    tickets: list[uuid.UUID] = []
     settings = Settings(quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3)
     flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: False)
     return Bench(flow, database, store, engine, tickets)
@@ -85,6 +86,7 @@ def test_a_ticket_takes_a_new_document_to_its_end(bench: Bench, scan: str):
     document = bench.document(document_id)
     assert document.media_type == "application/pdf"
     assert document.source_bytes == bench.store.head(BUCKET, scan).size
+    assert document.source_sha256 is not None
     assert len(document.source_sha256) == 64
 
 

@@ -68,7 +68,7 @@ def test_the_smoke_test_works_from_the_workers_folder(worker: ChildProcess, redi
 def test_a_photo_comes_back_as_text_with_boxes(app, store):
     result = read(app, put(store, "photo.jpg", sample_photo()))
     assert result.text.splitlines() == list(PHOTO)
-    (page,) = result.pages
+    page = result.pages[0]
     assert (page.source, page.dpi, page.rotation) == ("ocr", None, 0)
     for detection in result.detections:
         assert detection.confidence > 0.8
@@ -167,6 +167,25 @@ def test_the_default_worker_leaves_ocr_tasks_alone(app, redis_server, model_dir,
         with redis.Redis.from_url(redis_server.url) as client:
             assert client.llen("elsewhere") == 1
             client.delete("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "queues"),
+    [
+        ({}, (), {"default"}),
+        ({"CELERY_QUEUE": "default"}, (), {"default"}),
+        ({"CELERY_QUEUE": "ocr"}, (), {"ocr"}),
+        ({"CELERY_QUEUE": "ocr", "CELERY_DEFAULT_QUEUE": "default"}, (), {"ocr"}),
+        ({"CELERY_DEFAULT_QUEUE": "study", "CELERY_OCR_QUEUE": "pages"}, ("-Q", "pages,study"), {"pages", "study"}),
+    ],
+)
+def test_a_worker_consumes_the_queue_it_is_told_to(redis_server, model_dir, tmp_path, environment, arguments, queues):
+    env = worker_environment(redis_server, tmp_path, model_dir, **environment)
+    with start_worker(env, tmp_path / "worker.log", "-c", "1", "-n", "asked@quire", *arguments) as process:
+        wait_for(lambda: is_ready(process), process)
+        celery = (sys.executable, "-m", "celery", "-A", "celery_app.celery_app")
+        answer = run_in_worker_folder(env, *celery, "inspect", "active_queues", "-d", "asked@quire", "--json")
+        assert {queue["name"] for queue in json.loads(answer.stdout)["asked@quire"]} == queues
 
 
 def test_a_worker_without_its_models_says_so_and_ends(redis_server, model_dir, tmp_path):

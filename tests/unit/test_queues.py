@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quire import tasks
-from quire.queues import OCR_TASKS, VISIBILITY_TIMEOUT_SECONDS, create_celery, queue_of
+from quire.queues import OCR_TASKS, VISIBILITY_TIMEOUT_SECONDS, create_celery
 from quire.settings import Settings, load_settings
 
 OCR = ("tasks.ocr_document", "tasks.ocr_page", "tasks.ocr_pdf_document")
@@ -43,23 +43,25 @@ def test_the_queues_are_named_by_the_environment(environment: pytest.MonkeyPatch
     for name, value in variables.items():
         environment.setenv(name, value)
     settings = load_settings()
-    assert {queue_of(task, settings) for task in OTHERS} == {default}
-    assert {queue_of(task, settings) for task in OCR} == {ocr}
-
-
-@pytest.mark.parametrize("task", [*OCR, *OTHERS])
-def test_celery_routes_as_declared(task):
-    settings = Settings(celery_default_queue="cheap", celery_ocr_queue="gpu")
-    assert routed(task, settings) == queue_of(task, settings)
+    assert {routed(task, settings) for task in OTHERS} == {default}
+    assert {routed(task, settings) for task in OCR} == {ocr}
 
 
 def test_the_ocr_tasks_are_the_three_of_the_contract():
     assert set(OCR_TASKS) == set(OCR)
 
 
-def test_both_queues_are_known_to_a_worker_that_names_none():
-    app = create_celery(Settings(celery_default_queue="cheap", celery_ocr_queue="gpu"))
-    assert set(app.amqp.queues) == {"cheap", "gpu"}
+@pytest.mark.parametrize(
+    ("settings", "consumed"),
+    [
+        (Settings(celery_ocr_queue="gpu"), "default"),
+        (Settings(celery_ocr_queue="gpu", celery_default_queue="cheap"), "cheap"),
+        (Settings(celery_ocr_queue="gpu", celery_default_queue="cheap", celery_queue="gpu"), "gpu"),
+    ],
+    ids=["neither", "CELERY_DEFAULT_QUEUE", "CELERY_QUEUE"],
+)
+def test_a_worker_that_names_no_queue_consumes_one(settings, consumed):
+    assert set(create_celery(settings).amqp.queues) == {consumed}
 
 
 def test_only_json_is_accepted():
@@ -110,8 +112,8 @@ def test_a_process_with_a_gpu_is_not_forked(gpu, method):
 def test_broker_and_backend_may_be_two_servers():
     app = create_celery(
         Settings(
-            celery_broker_url="redis://one:6379/0",  # type: ignore[arg-type]
-            celery_result_backend="redis://two:6379/1",  # type: ignore[arg-type]
+            celery_broker_url="redis://one:6379/0",
+            celery_result_backend="redis://two:6379/1",
         )
     )
     assert (app.conf.broker_url, app.conf.result_backend) == ("redis://one:6379/0", "redis://two:6379/1")

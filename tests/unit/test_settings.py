@@ -105,7 +105,7 @@ def test_a_variable_that_cannot_be_used_is_named_without_its_value(environment, 
 
 
 def test_every_variable_that_cannot_be_used_is_named(environment):
-    with pytest.raises(SettingsError, match="(?s)PADDLEOCR_PDF_DPI.*QUIRE_MAX_PAGES"):
+    with pytest.raises(SettingsError, match=r"(?s)PADDLEOCR_PDF_DPI.*QUIRE_MAX_PAGES"):
         read(environment, PADDLEOCR_PDF_DPI="x", QUIRE_MAX_PAGES="x")
 
 

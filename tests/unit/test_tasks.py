@@ -25,7 +25,7 @@ SECRET = "hunter2-4111-1111"
 @pytest.fixture
 def app() -> Celery:
     """An app that publishes into this process's memory."""
-    app = create_celery(Settings(celery_broker_url="memory://", celery_ocr_queue="gpu"))  # type: ignore[arg-type]
+    app = create_celery(Settings(celery_broker_url="memory://", celery_ocr_queue="gpu"))
     app.conf.update(broker_transport_options={}, result_backend=None)
     return app
 
@@ -101,7 +101,7 @@ def test_an_unknown_field_is_named_with_the_known_ones():
 
 
 def test_every_unknown_field_is_named():
-    with pytest.raises(InvalidPayload, match="(?s)'colour'.*'shape'"):
+    with pytest.raises(InvalidPayload, match=r"(?s)'colour'.*'shape'"):
         tasks.ocr_document.parse((), {"key": "a.pdf", "colour": 1, "shape": 2})
 
 
@@ -214,6 +214,6 @@ def test_a_time_limit_of_one_call_goes_with_the_message(app: Celery):
 
 
 def test_a_broker_that_is_down_is_a_typed_error():
-    app = create_celery(Settings(redis_url=f"redis://127.0.0.1:{unused_port()}/0"))  # type: ignore[arg-type]
+    app = create_celery(Settings(redis_url=f"redis://127.0.0.1:{unused_port()}/0"))
     with pytest.raises(BrokerUnreachable, match=r"tasks\.echo could not be queued"):
         tasks.echo.send(tasks.echo.parse((1,)), app=app, keep_result=False)

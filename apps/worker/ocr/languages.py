@@ -10,6 +10,7 @@ _ALIASES: Final = {
     "arabic": "ar",
     "chinese": "ch",
     "de": "german",
+    "deu": "german",
     "eng": "en",
     "english": "en",
     "fra": "fr",
@@ -25,6 +26,7 @@ _ALIASES: Final = {
     "spanish": "es",
     "zh": "ch",
     "zh_hant": "chinese_cht",
+    "zh_hk": "chinese_cht",
     "zh_tw": "chinese_cht",
 }
 # Codes whose second part is no region.

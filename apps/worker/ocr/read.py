@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
@@ -114,7 +115,8 @@ def _page_text(
     engine: str,
     timings: dict[str, float],
 ) -> PageText:
-    rows = read_rows([(replace(line, text=_printable(line.text)), line.box) for line in lines])
+    clean = [replace(line, text=_without_controls(line.text)) for line in lines]
+    rows = read_rows([(line, line.box) for line in clean if line.text])
     ordered = [line for row in rows for line in row]
     characters = sum(len(line.text) for line in ordered)
     return PageText(
@@ -137,9 +139,10 @@ def _page_text(
     )
 
 
-def _printable(text: str) -> str:
-    """Without control characters: Postgres takes no NUL, and no reader wants the others."""
-    return "".join(character for character in text if character.isprintable() or character.isspace())
+def _without_controls(text: str) -> str:
+    """Without control characters and lone surrogates, which Postgres, JSON and readers do not take; tabs are spaces."""
+    spaced = "".join(" " if character.isspace() else character for character in text)
+    return "".join(character for character in spaced if unicodedata.category(character) not in ("Cc", "Cs")).strip()
 
 
 def _milliseconds_since(moment: float) -> float:

@@ -6,9 +6,11 @@ running text, because the gap between the items and the prices of a receipt must
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from heapq import nlargest
+from statistics import median, median_low
 from typing import Final, Generic, TypeVar
 
 from quire.contracts import Box
@@ -19,6 +21,8 @@ _COLUMN_ROWS: Final = 3
 _COLUMN_FILL: Final = 0.6
 # Narrower than this many line heights it is a column of amounts, not of text.
 _COLUMN_WIDTH: Final = 8
+# More gaps are not looked at: a page of scattered words has thousands, and trying them all takes minutes.
+_MOST_COLUMNS: Final = 16
 _ROW_OVERLAP: Final = 0.5
 
 
@@ -59,7 +63,7 @@ def _split_columns(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]
     if len(part) < 2 * _COLUMN_ROWS:
         return None
     line_height = median(item.height for item in part)
-    for width, left_end in sorted(_gaps([(item.left, item.right) for item in part]), reverse=True):
+    for width, left_end in nlargest(_MOST_COLUMNS, _gaps([(item.left, item.right) for item in part])):
         if width < line_height / 2:
             return None
         left = [item for item in part if item.right <= left_end]
@@ -74,7 +78,9 @@ def _split_rows(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] |
     gaps = _gaps([(item.top, item.bottom) for item in part])
     if not gaps:
         return None
-    _, upper_end = max(gaps)
+    # Of equal gaps the one nearest to the middle: cutting off line after line would take quadratic time.
+    middle = (min(item.top for item in part) + max(item.bottom for item in part)) / 2
+    _, upper_end = max(gaps, key=lambda gap: (round(gap[0], 1), -abs(gap[1] - middle)))
     return [i for i in part if i.bottom <= upper_end], [i for i in part if i.bottom > upper_end]
 
 
@@ -89,12 +95,20 @@ def _gaps(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _is_column(side: list[_Item[T]], line_height: float) -> bool:
-    """Whether these are lines of running text: several, most of them about as wide as their column."""
-    if len(side) < _COLUMN_ROWS:
+    """Whether these are lines of running text, in one column or several: most about as wide as their column."""
+    left, right = min(item.left for item in side), max(item.right for item in side)
+    gaps = sorted(
+        (start, start + width)
+        for width, start in _gaps([(item.left, item.right) for item in side])
+        if width >= line_height / 2
+    )
+    starts, ends = [left, *(end for _, end in gaps)], [*(start for start, _ in gaps), right]
+    if len(side) < _COLUMN_ROWS * len(starts):
         return False
-    extent = max(item.right for item in side) - min(item.left for item in side)
-    typical = median(item.right - item.left for item in side)
-    return extent >= _COLUMN_WIDTH * line_height and typical >= _COLUMN_FILL * extent
+    columns = [bisect_right(starts, item.left) - 1 for item in side]
+    extents = [ends[column] - starts[column] for column in columns]
+    fill = median((i.right - i.left) / extent if extent else 1.0 for i, extent in zip(side, extents, strict=True))
+    return median_low(extents) >= _COLUMN_WIDTH * line_height and fill >= _COLUMN_FILL
 
 
 def _side_by_side(left: list[_Item[T]], right: list[_Item[T]]) -> bool:

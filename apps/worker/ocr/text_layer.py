@@ -17,6 +17,10 @@ from quire.pages.pdf import PageGeometry, PdfSource
 
 # A page with a larger share of characters that stand for nothing is not believed.
 MAX_UNREADABLE_SHARE: Final = 0.05
+# Running text has few of these. A subset font without a map to Unicode numbers its glyphs from "!" on, so that the most
+# frequent letters come out as them, and PDFium sees no error.
+MAX_SYMBOL_SHARE: Final = 0.4
+_SYMBOLS: Final = frozenset("!\"#$%&'*+<=>@[\\]^`{|}~")
 # A picture over this share of the page is a scan, whatever text lies over it.
 MAX_PICTURE_SHARE: Final = 0.5
 # A gap wider than this many character heights starts a new line: table cells, columns.
@@ -130,8 +134,8 @@ def _line(run: list[_Character], geometry: PageGeometry) -> TextLine:
     left, right = min(c.left for c in inked), max(c.right for c in inked)
     bottom, top = min(c.bottom for c in inked), max(c.top for c in inked)
     corners = [geometry.point(x, y) for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))]
-    # Corners are in the order of the unturned text; a turned run starts at another one, in quarter turns.
-    start = -round(inked[0].angle / (math.pi / 2)) % 4
+    # Corners are in the order of the unturned text; a turned run starts at another one, in quarter turns clockwise.
+    start = round(inked[0].angle / (math.pi / 2)) % 4
     rounded = [(round(x, 2), round(y, 2)) for x, y in corners[start:] + corners[:start]]
     return TextLine(text, (rounded[0], rounded[1], rounded[2], rounded[3]), 1.0)
 
@@ -144,12 +148,25 @@ def _touches_page(box: Box, geometry: PageGeometry) -> bool:
 
 def _objection(page: Any, characters: list[_Character | None], geometry: PageGeometry) -> str | None:
     """Why this text is not what a person sees, or None."""
-    visible = [c for c in characters if c is not None and not c.text.isspace()]
+    visible = [c.text for c in characters if c is not None and not c.text.isspace()]
+    return _objection_to_characters(visible) or _objection_to_drawing(page, geometry)
+
+
+def _objection_to_characters(visible: list[str]) -> str | None:
     if not visible:
         return "no text layer"
-    unreadable = sum(_is_unreadable(character.text) for character in visible)
+    unreadable = sum(map(_is_unreadable, visible))
     if unreadable > MAX_UNREADABLE_SHARE * len(visible):
         return f"{unreadable} of {len(visible)} characters have no Unicode value"
+    symbols = sum(character in _SYMBOLS for character in visible)
+    if symbols > MAX_SYMBOL_SHARE * len(visible):
+        return f"{symbols} of {len(visible)} characters are symbols: the font does not say which letters they are"
+    return None
+
+
+def _objection_to_drawing(page: Any, geometry: PageGeometry) -> str | None:
+    if _draws_annotations(page):
+        return "form fields or notes are drawn over it, whose text it does not have"
     hidden, picture = _hidden_and_picture_share(page, geometry)
     if hidden:
         return "the text is invisible: a layer from an earlier OCR"
@@ -160,6 +177,23 @@ def _objection(page: Any, characters: list[_Character | None], geometry: PageGeo
 
 def _is_unreadable(character: str) -> bool:
     return character in _NOT_CHARACTERS or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs")
+
+
+def _draws_annotations(page: Any) -> bool:
+    """Whether filled form fields or text notes are part of what the reader sees."""
+    for index in range(pdfium_c.FPDFPage_GetAnnotCount(page.raw)):
+        annotation = pdfium_c.FPDFPage_GetAnnot(page.raw, index)
+        try:
+            kind = pdfium_c.FPDFAnnot_GetSubtype(annotation)
+            # Lengths are in bytes and count the two of the terminator.
+            filled = (
+                kind == pdfium_c.FPDF_ANNOT_WIDGET and pdfium_c.FPDFAnnot_GetStringValue(annotation, b"V", None, 0) > 2
+            )
+        finally:
+            pdfium_c.FPDFPage_CloseAnnot(annotation)
+        if filled or kind == pdfium_c.FPDF_ANNOT_FREETEXT:
+            return True
+    return False
 
 
 def _hidden_and_picture_share(page: Any, geometry: PageGeometry) -> tuple[bool, float]:

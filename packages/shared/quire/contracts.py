@@ -32,7 +32,9 @@ class Contract(BaseModel):
 class OcrOptions(Contract):
     """What decides the text of a page, besides its bytes. Equal options give equal results."""
 
-    pages: str | None = Field(None, description='Pages to read, such as "1-3,7". All pages when left out.')
+    pages: str | None = Field(
+        None, max_length=1000, description='Pages to read, such as "1-3,7". All pages when left out.'
+    )
     lang_hints: tuple[str, ...] = Field((), description="Languages expected besides PADDLEOCR_LANG.", max_length=16)
     mode: Literal["text"] = "text"
     text_layer: Literal["auto", "never", "only"] = Field(

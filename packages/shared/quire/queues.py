@@ -19,18 +19,14 @@ OCR_TASKS = ("tasks.ocr_document", "tasks.ocr_page", "tasks.ocr_pdf_document")
 VISIBILITY_TIMEOUT_SECONDS = 1800
 
 
-def queue_of(task_name: str, settings: Settings) -> str:
-    """The queue a task is routed to."""
-    return settings.ocr_queue if task_name in OCR_TASKS else settings.default_queue
-
-
 def create_celery(settings: Settings) -> Celery:
     """A Celery app for these settings. Connects to nothing until it is used."""
     app = Celery("quire", broker=settings.broker_url, backend=settings.result_backend_url)
     app.conf.update(_serialization() | _delivery() | _broker_connection() | _worker(settings) | _result_backend())
-    app.conf.task_queues = [
-        Queue(name, Exchange(name), routing_key=name) for name in (settings.default_queue, settings.ocr_queue)
-    ]
+    # What a worker without -Q consumes; others are made when they are used. With every queue listed here a small
+    # machine would begin to read pages.
+    consumed = settings.consumed_queue
+    app.conf.task_queues = [Queue(consumed, Exchange(consumed), routing_key=consumed)]
     app.conf.task_default_queue = settings.default_queue
     app.conf.task_routes = {name: {"queue": settings.ocr_queue} for name in OCR_TASKS}
     app.conf.beat_schedule = {

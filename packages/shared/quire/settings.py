@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         return self.celery_ocr_queue
 
     @property
+    def consumed_queue(self) -> str:
+        """The queue of a worker that is started without `-Q`: `CELERY_QUEUE`, else the default queue."""
+        return self.celery_queue or self.default_queue
+
+    @property
     def sqlalchemy_url(self) -> str | None:
         """`DATABASE_URL` with the psycopg 3 driver named, or None. `postgres://` and `postgresql://` are both taken."""
         if self.database_url is None:

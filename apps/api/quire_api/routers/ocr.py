@@ -49,7 +49,7 @@ class TaskOutput(BaseModel):
 
 
 class TaskResult(BaseModel):
-    """State of one task. `pending_tasks` counts the documents that nobody has begun."""
+    """State of one task. `pending_tasks` counts the documents that nobody has begun, up to 1,000."""
 
     task_id: UUID
     status: TaskStatus

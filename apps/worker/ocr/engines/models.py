@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from ocr.engines import opencv_alias
 from quire.errors import EngineUnavailable
 
 Runtime = Literal["onnxruntime", "paddle"]
@@ -54,7 +55,9 @@ def given_model(directory: Path, variable: str, runtime: Runtime) -> Model:
     try:
         name = yaml.safe_load(description.read_text(encoding="utf-8"))["Global"]["model_name"]
     except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        raise EngineUnavailable(f"{variable}: {description} does not say Global.model_name.") from None
+        name = None
+    if not name:
+        raise EngineUnavailable(f"{variable}: {description} does not say Global.model_name.")
     return Model(str(name), directory)
 
 
@@ -110,6 +113,8 @@ def _wheel_models() -> Path:
 
 def _inference_yml(name: str, graph: Path) -> dict[str, Any]:
     """PaddleX's description of a model; the recogniser's characters come from the graph's own metadata."""
+    # PaddleX remembers what it did not find when it was first imported.
+    opencv_alias.install()
     from paddlex.modules.base.utils.pdparams2safetensors.inference_meta import build_inference_meta
 
     description: dict[str, Any] = build_inference_meta(name)

@@ -142,6 +142,8 @@ class PaddleEngine:
         return paddleocr
 
     def _build(self, language: str) -> Any:
+        # First of all: laying out the bundled models imports PaddleX, which reads its environment then.
+        self._import()
         source = self._source
         if source == "bundled" and language not in self._shared_languages:
             raise EngineUnavailable(
@@ -197,7 +199,8 @@ class PaddleEngine:
         runtime_options: dict[str, Any] = (
             {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": self._threads}}
             if runtime == "onnxruntime"
-            else {"engine": "paddle_static", "cpu_threads": self._threads}
+            # Paddle 3.3 fails on detection graphs through oneDNN ("ConvertPirAttribute2RuntimeAttribute").
+            else {"engine": "paddle_static", "cpu_threads": self._threads, "enable_mkldnn": False}
         )
         try:
             return paddleocr.PaddleOCR(

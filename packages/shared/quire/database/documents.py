@@ -132,9 +132,10 @@ def cancel(session: Session, document_id: UUID) -> bool:
     return cancelled is not None
 
 
-def count_waiting(session: Session) -> int:
-    """Documents that nobody has begun."""
-    return int(session.scalar(select(func.count()).where(Document.status == "queued")) or 0)
+def count_waiting(session: Session, *, most: int = 1000) -> int:
+    """Documents that nobody has begun; counted no further than `most`, since every poll asks."""
+    waiting = select(Document.id).where(Document.status == "queued").limit(most).subquery()
+    return int(session.scalar(select(func.count()).select_from(waiting)) or 0)
 
 
 def read_detections(session: Session, document_id: UUID) -> list[Detection]:

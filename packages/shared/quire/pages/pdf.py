@@ -121,10 +121,12 @@ class PdfSource:
         # A page box of no extent is legal to write and impossible to draw: it becomes one pixel.
         width, height = (max(float(side), 0.01) for side in page.get_size())
         scale = min(dpi / POINTS_PER_INCH, math.sqrt(self._limits.max_render_pixels / (width * height)))
-        pixels = math.ceil(width * scale), math.ceil(height * scale)
+        dpi = scale * POINTS_PER_INCH
+        # From `dpi`, as `image` does: a last bit of difference would be a pixel of difference.
+        pixels = math.ceil(width * (dpi / POINTS_PER_INCH)), math.ceil(height * (dpi / POINTS_PER_INCH))
         rotation = cast(Rotation, int(page.get_rotation()) % 360)
         affine = _affine(page, (width, height), pixels)
-        return PageGeometry((width, height), pixels, scale * POINTS_PER_INCH, rotation, affine)
+        return PageGeometry((width, height), pixels, dpi, rotation, affine)
 
     def close(self) -> None:
         """Free PDFium's memory."""

@@ -73,8 +73,8 @@ class FolderStore:
         """The file of an object; a bucket or key that would lead out of its folder names nothing."""
         base = self.root / bucket
         path = Path(os.path.normpath(base / key))
-        outside = base.parent != self.root or bucket in ("", ".", "..") or not path.is_relative_to(base) or path == base
-        if outside or not _is_file_name(bucket + key):
+        named = base.parent == self.root and base.name == bucket != ".." and _is_file_name(bucket + key)
+        if not named or not path.is_relative_to(base) or path == base:
             raise ObjectNotFound(f"There is no object {key!r} in {bucket!r}.")
         return path
 
