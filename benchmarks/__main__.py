@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ console = Console(highlight=False)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, save. The exit status: 2 where there is nothing to measure with."""
+    # Stopped from outside, the servers must still be stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     options = _parse(arguments)
     try:
         receipts = find_receipts(options.receipts)

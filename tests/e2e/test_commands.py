@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -30,22 +32,30 @@ def home(tmp_path: Path, model_dir: Path) -> Path:
     return folder
 
 
-def quire_up(home: Path, *arguments: str, own_session: bool = False) -> subprocess.Popen[str]:
+@contextmanager
+def quire_up(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`quire up` in a session of its own; stopped at the end if it still runs."""
     command = [sys.executable, "-m", "quire.cli.main", "up", "--home", str(home), *arguments]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=own_session,
+        start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=90)
 
 
 def test_up_reads_both_samples_and_draws_their_boxes(home: Path):
-    process = quire_up(home, "--once", "--port", str(free_port()))
-    output, _ = process.communicate(timeout=200)
+    with quire_up(home, "--once", "--port", str(free_port())) as process:
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     for line in (*PHOTO, *BORN_DIGITAL_PAGE):
         assert line in output
@@ -59,18 +69,19 @@ def test_up_reads_both_samples_and_draws_their_boxes(home: Path):
 def test_up_keeps_serving_until_it_is_interrupted_and_leaves_nothing_behind(home: Path, tmp_path: Path):
     port = free_port()
     _, photo = make_samples(tmp_path / "mine")
-    process = quire_up(home, "--port", str(port), "--file", str(photo), own_session=True)
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("Serving on"):
-            break
-    assert any(PHOTO[0] in line for line in lines), lines
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 4
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=90)
+    with quire_up(home, "--port", str(port), "--file", str(photo)) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Serving on"):
+                break
+        assert any(PHOTO[0] in line for line in lines), lines
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 4
+        # As a terminal does: to the whole foreground group.
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=90)
     assert "Draining" in output
     assert process.returncode == 0, output
     time.sleep(0.5)
@@ -83,8 +94,8 @@ def test_up_says_in_one_line_that_its_port_is_taken(home: Path):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        process = quire_up(home, "--port", str(port))
-        output, _ = process.communicate(timeout=60)
+        with quire_up(home, "--port", str(port)) as process:
+            output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output.splitlines()[-1] == (
         f"quire: Port {port} is taken. Stop what uses it, or choose another one: make run PORT=8001"
@@ -93,8 +104,8 @@ def test_up_says_in_one_line_that_its_port_is_taken(home: Path):
 
 
 def test_up_says_in_one_line_that_a_file_is_missing(home: Path):
-    process = quire_up(home, "--file", "missing.pdf")
-    output, _ = process.communicate(timeout=60)
+    with quire_up(home, "--file", "missing.pdf") as process:
+        output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "quire: There is no file missing.pdf.\n")
 
 

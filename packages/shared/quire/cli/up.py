@@ -34,8 +34,10 @@ def run(*, file: Path | None, port: int, once: bool, home: Path) -> int:
     if file is not None and not file.is_file():
         raise QuireError(f"There is no file {file}.")
     started = time.perf_counter()
-    # Ctrl-C and a supervisor's SIGTERM end the same way: drain, then stop.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C and a supervisor's SIGTERM end the same way: drain, then stop. Both are set here because a shell that
+    # starts this in the background has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     console.print("Starting Redis, Postgres, the API and the workers …")
     with Stack(home, port) as stack:
         console.print(f"Ready after {time.perf_counter() - started:.1f} s.")
