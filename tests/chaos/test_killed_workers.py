@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import Engine, select, text
 
@@ -105,6 +106,23 @@ def test_a_worker_killed_half_way_costs_one_batch(stack: Stack, database: Engine
     assert len(repeated) <= LEASE_PAGES, repeated
     with transaction(database) as session:
         assert session.scalar(text("SELECT count(*) FROM pages WHERE lease_token IS NOT NULL")) == 0
+
+
+def test_a_killed_pool_process_is_replaced_and_costs_one_batch(stack: Stack, database: Engine, tmp_path: Path):
+    """As when native code crashes: the worker stays, its process does not."""
+    document_id = submit(stack, write_scanned_pdf(tmp_path / "book.pdf", PAGES))
+    worker = next(process for process in stack.processes if process.name.startswith("ocr-1"))
+    while progress(database, document_id).pages_done < PAGES / 4:
+        time.sleep(0.05)
+    (victim,) = psutil.Process(worker.pid).children()
+    victim.kill()
+    document = wait_until_ended(database, document_id)
+    assert (document.status, document.pages_done) == ("completed", PAGES)
+    repeated = [page.number for page in check_every_page_once(database, document_id) if page.attempts > 1]
+    assert len(repeated) <= LEASE_PAGES, repeated
+    assert worker.exit_status is None
+    (replacement,) = psutil.Process(worker.pid).children()
+    assert replacement.pid != victim.pid
 
 
 def test_a_stopped_worker_gives_its_pages_back_at_once(stack: Stack, database: Engine, tmp_path: Path):

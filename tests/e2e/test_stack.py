@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 import redis
 from sqlalchemy import select
 
+from quire import tasks
 from quire.cli.samples import BORN_DIGITAL_PAGE, PHOTO, sample_pdf, sample_photo
+from quire.contracts import OcrPagePayload, OcrPayload
 from quire.database.engine import connect, transaction
 from quire.database.tables import Document
 from quire.embedded.processes import free_port
 from quire.embedded.stack import Stack
+from quire.queues import create_celery
 from quire.storage import create_store
 
 MOST_WORKER_BYTES = 2.5 * 1024**3
@@ -131,6 +135,28 @@ def test_an_unknown_task_is_not_found(api: httpx.Client):
 
 def test_health_names_each_service(api: httpx.Client):
     assert api.get("/health").json() == {"status": "ok", "postgres": "ok", "redis": "ok", "storage": "ok"}
+
+
+def test_another_service_queues_a_document_and_gets_ids_and_counts(stack: Stack):
+    app = create_celery(stack.settings)
+    create_store(stack.settings).put("quire", "mine/sample.pdf", io.BytesIO(sample_pdf()))
+    call = tasks.ocr_document.send(OcrPayload(key="mine/sample.pdf"), app=app)
+    result = tasks.ocr_document.load_result(call.get(timeout=60))
+    assert (result.status, result.page_count, result.pages_done, result.pages_failed) == ("completed", 2, 2, 0)
+    assert result.text is None
+    again = tasks.ocr_page.send(OcrPagePayload(document_id=result.document_id, page_number=2), app=app)
+    assert tasks.ocr_page.load_result(again.get(timeout=60)).pages_done == 2
+
+
+def test_diagnostics_see_every_service_and_tell_no_secret(stack: Stack):
+    report = tasks.diagnostics.send(tasks.diagnostics.parse(), app=create_celery(stack.settings)).get(timeout=30)
+    assert {name: service["status"] for name, service in report["services"].items()} == {
+        "postgres": "ok",
+        "redis": "ok",
+        "storage": "ok",
+    }
+    assert report["settings"]["redis_url"] == report["settings"]["database_url"] == "set"
+    assert stack.redis.url not in str(report)
 
 
 def test_a_document_whose_ticket_is_lost_is_found_again(api: httpx.Client, stack: Stack):

@@ -51,6 +51,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(QuireError, _on_quire_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
+    # Starlette logs the traceback after this has answered.
+    app.add_exception_handler(Exception, _on_unexpected_error)
 
 
 async def _on_quire_error(request: Request, error: Exception) -> JSONResponse:
@@ -74,6 +76,10 @@ async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     code = "too_large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.name.lower()
     return problem(status, code, str(error.detail), dict(error.headers or {}))
+
+
+async def _on_unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "An error in Quire; the API's log has the details.")
 
 
 def problem(status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -67,6 +67,8 @@ class Stack:
             SettingsError: something did not start; the message says what, and where its log is.
         """
         self._refuse_impossible()
+        # What workers of an earlier start left behind that were killed.
+        shutil.rmtree(self.home / "run", ignore_errors=True)
         try:
             self._start_servers()
             self._start_children()
