@@ -22,6 +22,7 @@ from quire.contracts import (
     ReconcileResult,
 )
 from quire.database.engine import get_engine, has_database
+from quire.errors import BrokerUnreachable
 from quire.jobs import count_tickets, issue_ticket
 from quire.settings import get_settings
 from quire.storage import get_store
@@ -83,8 +84,17 @@ def _page_flow(context: TaskContext) -> PageFlow:
         store=get_store(),
         ocr=pool.get_ocr_engine,
         issue_ticket=issue_ticket,
+        others_wait=_others_wait,
         draining=context.draining,
     )
+
+
+def _others_wait() -> bool:
+    """Whether tickets lie in the queue; taken for granted while Redis cannot say."""
+    try:
+        return count_tickets() > 0
+    except BrokerUnreachable:
+        return True
 
 
 def _require_every_declaration() -> None:

@@ -108,6 +108,24 @@ def test_a_worker_killed_half_way_costs_one_batch(stack: Stack, database: Engine
         assert session.scalar(text("SELECT count(*) FROM pages WHERE lease_token IS NOT NULL")) == 0
 
 
+def test_the_last_worker_needs_nobody_to_finish_what_a_killed_one_held(model_dir: Path, tmp_path: Path):
+    """Without a reconciler: the survivor waits for the dead worker's lease to run out."""
+    env = {"QUIRE_MODEL_DIR": str(model_dir), "QUIRE_LEASE_SECONDS": "5", "QUIRE_OCR_THREADS": "1"}
+    with Stack(tmp_path / "alone", free_port(), ocr_workers=2, beat=False, env=env) as stack:
+        url = stack.settings.sqlalchemy_url
+        assert url is not None
+        database = connect(url)
+        document_id = submit(stack, write_scanned_pdf(tmp_path / "book.pdf", PAGES))
+        while progress(database, document_id).pages_done < PAGES / 4:
+            time.sleep(0.05)
+        victim = next(process for process in stack.processes if process.name.startswith("ocr-1"))
+        victim.kill()
+        stack.processes.remove(victim)
+        assert wait_until_ended(database, document_id).status == "completed"
+        check_every_page_once(database, document_id)
+        database.dispose()
+
+
 def test_a_killed_pool_process_is_replaced_and_costs_one_batch(stack: Stack, database: Engine, tmp_path: Path):
     """As when native code crashes: the worker stays, its process does not."""
     document_id = submit(stack, write_scanned_pdf(tmp_path / "book.pdf", PAGES))

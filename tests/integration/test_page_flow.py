@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy import Engine, select, text
 from flow.page_flow import PageFlow
 from flow.reconcile import reconcile_once
 from quire.contracts import OcrPayload
+from quire.database import documents, leases
 from quire.database.engine import transaction
 from quire.database.tables import Document, Page
 from quire.errors import DocumentNotFound, OutOfMemory, PageOutOfRange, StorageUnreachable
@@ -67,7 +69,7 @@ def bench(database: Engine, tmp_path: Path) -> Bench:
     store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
     tickets: list[uuid.UUID] = []
     settings = Settings(quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3)
-    flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: False)
+    flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
     return Bench(flow, database, store, engine, tickets)
 
 
@@ -285,6 +287,44 @@ def _files(flow: PageFlow, bench: Bench, document_id: uuid.UUID):
     from flow.page_flow import _Files
 
     return _Files(flow, bench.document(document_id), ExitStack())
+
+
+def test_with_nothing_else_to_do_a_ticket_waits_for_a_dead_workers_pages(bench: Bench, scan: str):
+    settings = bench.flow.settings.model_copy(update={"quire_lease_seconds": 1})
+    flow = replace(bench.flow, settings=settings, others_wait=lambda: False)
+    document_id = bench.accept(scan)
+    flow.work(document_id, number=1)
+    # Leased, and never heard of again.
+    dead = flow._lease(document_id, None)
+    assert dead is not None
+    assert flow.work(document_id).status == "completed"
+    attempts = {number: page.attempts for number, page in bench.pages(document_id).items()}
+    assert {attempts[number] for number in dead.numbers} == {2}
+
+
+def test_a_ticket_does_not_wait_while_others_lie_in_the_queue(bench: Bench, scan: str):
+    document_id = bench.accept(scan)
+    bench.flow.work(document_id, number=1)
+    dead = bench.flow._lease(document_id, None)
+    assert dead is not None
+    started = time.monotonic()
+    assert bench.flow.work(document_id).status == "running"
+    assert time.monotonic() - started < 30
+
+
+def test_a_waiting_ticket_ends_when_its_document_is_cancelled(bench: Bench, scan: str):
+    document_id = bench.accept(scan)
+    bench.flow.work(document_id, number=1)
+    with transaction(bench.database) as session:
+        leases.lease_pages(session, document_id, most=100, seconds=600, attempts=3)
+    answers = iter([False, False])
+
+    def cancel_meanwhile() -> bool:
+        with transaction(bench.database) as session:
+            documents.cancel(session, document_id)
+        return next(answers)
+
+    assert replace(bench.flow, others_wait=cancel_meanwhile).work(document_id).status == "cancelled"
 
 
 def test_the_reconciler_does_not_flood_a_full_queue(bench: Bench, scan: str):

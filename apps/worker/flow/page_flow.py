@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -41,16 +42,24 @@ from quire.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
+# How long a ticket with nothing left to do may wait for a dead worker's pages, and how often it looks.
+_LONGEST_WAIT_SECONDS: Final = 120
+_POLL_SECONDS: Final = 0.25
+
 
 @dataclass(frozen=True)
 class PageFlow:
-    """What working on tickets needs. `issue_ticket` publishes one; `draining` says when to stop early."""
+    """What working on tickets needs.
+
+    `issue_ticket` publishes one; `others_wait` says whether tickets lie in the queue; `draining` when to stop early.
+    """
 
     settings: Settings
     database: Engine
     store: ObjectStore
     ocr: Callable[[], OcrEngine]
     issue_ticket: Callable[[UUID], None]
+    others_wait: Callable[[], bool]
     draining: Callable[[], bool]
 
     def accept(self, payload: OcrPayload, task_id: str) -> UUID:
@@ -100,10 +109,10 @@ class PageFlow:
                     self._pass_on(document_id)
                     break
                 lease = self._lease(document_id, number)
-                if lease is None:
-                    self._give_up(document_id)
+                if lease is not None:
+                    self._work_on(lease, files)
+                elif number is not None or not self._wait_for_free_pages(document_id):
                     break
-                self._work_on(lease, files)
         return self._result(document_id)
 
     def _get(self, document_id: UUID) -> Document:
@@ -172,9 +181,22 @@ class PageFlow:
                 number=number,
             )
 
-    def _give_up(self, document_id: UUID) -> None:
-        with transaction(self.database) as session:
-            leases.give_up_pages(session, document_id, attempts=self.settings.quire_page_attempts)
+    def _wait_for_free_pages(self, document_id: UUID) -> bool:
+        """With nothing else to do, wait for pages that others hold; True when some are free again.
+
+        Whoever holds them may be dead, and this process the only one left. It waits as long as a lease lives.
+        """
+        attempts = self.settings.quire_page_attempts
+        deadline = time.monotonic() + min(self.settings.quire_lease_seconds + 1, _LONGEST_WAIT_SECONDS)
+        while True:
+            with transaction(self.database) as session:
+                leases.give_up_pages(session, document_id, attempts=attempts)
+                free, unfinished = leases.count_open_pages(session, document_id, attempts=attempts)
+            if free or not unfinished:
+                return free > 0
+            if self.draining() or self.others_wait() or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
 
     def _pass_on(self, document_id: UUID) -> None:
         """Issue a ticket for what is left, if anything is."""

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from quire.contracts import Box
 from quire.pages import PageImage
-from quire.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,3 @@ class OcrEngine(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Models, device and runtime, for `tasks.diagnostics`."""
-
-
-def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
-    """The engine these settings choose, not yet loaded. `threads` are those of one inference (default: all cores)."""
-    from ocr.engines.paddle import PaddleEngine
-
-    return PaddleEngine(settings, threads)

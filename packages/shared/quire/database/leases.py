@@ -103,7 +103,8 @@ _COPY_ERROR = text("""
 
 _OPEN_PAGES = text(f"""
     SELECT count(*) FILTER (WHERE {_FREE} AND p.attempts < :attempts_limit) AS free, count(*) AS open
-    FROM pages p WHERE p.document_id = :document_id AND p.status IN ('pending', 'leased')
+    FROM pages p JOIN documents d ON d.id = p.document_id
+    WHERE p.document_id = :document_id AND p.status IN ('pending', 'leased') AND d.status = 'running'
 """)
 
 
@@ -204,7 +205,7 @@ def give_up_pages(session: Session, document_id: UUID, *, attempts: int) -> Prog
 
 
 def count_open_pages(session: Session, document_id: UUID, *, attempts: int) -> tuple[int, int]:
-    """`(free, open)`: pages that can be leased now, and all that are not finished."""
+    """`(free, open)` of a running document: pages that can be leased now, and all that are not finished."""
     row = session.execute(_OPEN_PAGES, {"document_id": document_id, "attempts_limit": attempts}).one()
     return int(row.free), int(row.open)
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from quire.embedded.running import Running
 from quire.errors import SettingsError
 
 _DATABASE = "quire"
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Running):
     """Postgres on a Unix socket, its data in `folder`; stops with the block.
 
     As root the server runs as a user of its own (`pgserver`), because Postgres refuses to run as root.
@@ -72,15 +72,6 @@ class EmbeddedPostgres:
         if self._server is not None:
             self._server.cleanup()
             self._server = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _with_driver(uri: str) -> str:

@@ -6,16 +6,15 @@ import secrets
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import redis
 
 from quire.embedded.processes import ChildProcess, free_port
+from quire.embedded.running import Running
 from quire.errors import SettingsError
 
 
-class EmbeddedRedis:
+class EmbeddedRedis(Running):
     """Redis on a free loopback port, with a password and its append-only file in `folder`; stops with the block."""
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
@@ -74,15 +73,6 @@ class EmbeddedRedis:
         """Kill the server, as a power cut would."""
         if self._process is not None:
             self._process.kill()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _server_program() -> Path:

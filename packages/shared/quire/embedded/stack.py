@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import httpx
 
@@ -21,6 +20,7 @@ from quire.database.engine import connect
 from quire.embedded.postgres import EmbeddedPostgres
 from quire.embedded.processes import ChildProcess
 from quire.embedded.redis import EmbeddedRedis
+from quire.embedded.running import Running
 from quire.errors import SettingsError
 from quire.settings import Settings
 
@@ -29,7 +29,7 @@ _CHECKOUT: Final = Path(__file__).resolve().parents[4]
 
 
 @dataclass
-class Stack:
+class Stack(Running):
     """Embedded Redis and Postgres, the API on `port`, a worker for each queue, their data below `home`.
 
     `env` overrides variables of the children. Start with a `with` block; at its end the workers drain, then everything
@@ -108,17 +108,13 @@ class Stack:
             engine.dispose()
 
     def _start_children(self) -> None:
-        for index in range(self.ocr_workers):
-            self.start_ocr_worker(f"ocr-{index + 1}")
+        worker, api = _CHECKOUT / "apps" / "worker", _CHECKOUT / "apps" / "api"
+        for name in (f"ocr-{index + 1}" for index in range(self.ocr_workers)):
+            self._start(f"{name}-worker", self._worker_command(name, self.ocr_processes, queue="ocr"), worker)
         beat = ["-B", "-s", str(self.home / "run" / "beat-schedule")] if self.beat else []
-        self._start("default-worker", self._worker_command("default", 1, *beat), _CHECKOUT / "apps" / "worker")
-        api = [sys.executable, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(self.port)]
-        self._start("api", [*api, "--no-access-log"], _CHECKOUT / "apps" / "api")
-
-    def start_ocr_worker(self, name: str) -> ChildProcess:
-        """Start one more worker for the `ocr` queue."""
-        command = self._worker_command(name, self.ocr_processes, queue="ocr")
-        return self._start(f"{name}-worker", command, _CHECKOUT / "apps" / "worker")
+        self._start("default-worker", self._worker_command("default", 1, *beat), worker)
+        serve = [sys.executable, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(self.port)]
+        self._start("api", [*serve, "--no-access-log"], api)
 
     def _worker_command(self, name: str, processes: int, *more: str, queue: str = "default") -> list[str]:
         worker = ["-A", "celery_app.celery_app", "worker", "-Q", queue, "-c", str(processes), "-n", f"{name}@quire"]
@@ -165,13 +161,6 @@ class Stack:
         except httpx.TransportError:
             return False
 
-    def wait_until_ready(self, process: ChildProcess) -> None:
-        """Wait for a worker that was started later."""
-        while not self._is_ready(process):
-            if process.exit_status is not None:
-                raise SettingsError(f"{process.name} did not start ({process.log}):\n{process.last_lines()}")
-            time.sleep(0.05)
-
     def ended(self) -> ChildProcess | None:
         """A child that has ended although nobody asked it to, or None."""
         return next((process for process in self.processes if process.exit_status is not None), None)
@@ -182,12 +171,3 @@ class Stack:
             list(stoppers.map(lambda process: process.stop(grace_seconds=60), self.processes))
         self.processes.clear()
         self._exit.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
