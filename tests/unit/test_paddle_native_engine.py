@@ -72,3 +72,10 @@ def test_the_bundled_models_are_refused_for_the_native_runtime(tmp_path: Path, m
     settings = Settings(quire_cpu_engine="paddle", quire_models="bundled", quire_model_dir=model_dir)
     with pytest.raises(EngineUnavailable, match="ONNX"):
         create_engine(settings).warm_up()
+
+
+def test_a_gpu_that_paddle_cannot_use_is_refused_with_the_remedy(model_dir: Path):
+    """With the paddlepaddle of requirements.txt, which is built for the CPU."""
+    settings = Settings(paddleocr_use_gpu=True, quire_model_dir=model_dir)
+    with pytest.raises(EngineUnavailable, match="paddlepaddle-gpu"):
+        create_engine(settings).warm_up()

@@ -141,9 +141,22 @@ class PaddleEngine:
         logging.getLogger("paddlex").setLevel(logging.WARNING)
         return paddleocr
 
+    def _require_gpu(self) -> None:
+        """Refuse a Paddle that cannot use a GPU: PaddleX would read on the CPU, slowly and without a word."""
+        import paddle
+
+        if not paddle.device.is_compiled_with_cuda():
+            raise EngineUnavailable(
+                "PADDLEOCR_USE_GPU is set, but this paddlepaddle is built for the CPU: install paddlepaddle-gpu."
+            )
+        if paddle.device.cuda.device_count() == 0:
+            raise EngineUnavailable("PADDLEOCR_USE_GPU is set, but Paddle sees no GPU. Check the driver (nvidia-smi).")
+
     def _build(self, language: str) -> Any:
         # First of all: laying out the bundled models imports PaddleX, which reads its environment then.
         self._import()
+        if self._settings.paddleocr_use_gpu:
+            self._require_gpu()
         source = self._source
         if source == "bundled" and language not in self._shared_languages:
             raise EngineUnavailable(

@@ -52,13 +52,18 @@ def run(*, file: Path | None, port: int, once: bool, home: Path) -> int:
             return 0
 
 
+def _short(path: Path) -> str:
+    """A path as a person would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def _show(stack: Stack, path: Path) -> bool:
     """Send one document through the API and print what was read; False if it failed."""
-    console.print(f"\n[bold]{escape(str(path))}[/]")
+    console.print(f"\n[bold]{escape(_short(path))}[/]")
     with httpx.Client(base_url=stack.api_url, timeout=60) as api:
         with path.open("rb") as content:
             answer = api.post("/api/v1/ocr/process", files={"file": (path.name, content)})
@@ -79,7 +84,7 @@ def _show(stack: Stack, path: Path) -> bool:
     for error in result.get("page_errors", ()):
         console.print(f"  [yellow]p{error['page_number']}  {error['code']}: {escape(error['message'])}[/]")
     for overlay in _save_overlays(stack, path, detections):
-        console.print(f"  boxes over the page: {overlay}")
+        console.print(f"  boxes over the page: {escape(_short(overlay))}")
     console.print(f"  result as JSON:      {stack.api_url}/api/v1/ocr/results/{task_id}")
     return True
 
@@ -116,7 +121,7 @@ def _save_overlays(stack: Stack, path: Path, detections: list[Detection]) -> lis
 def _serve(stack: Stack) -> None:
     """Keep everything running until Ctrl-C."""
     console.print(
-        f"\nServing on {stack.api_url} (try {stack.api_url}/docs). Logs: {stack.home / 'logs'}. Ctrl-C stops."
+        f"\nServing on {stack.api_url} (try {stack.api_url}/docs). Logs: {_short(stack.home / 'logs')}. Ctrl-C stops."
     )
     while True:
         _refuse_ended(stack)
