@@ -17,20 +17,16 @@ from quire.database.tables import Document, Page
 ATTEMPTS = 3
 
 
+def plan_of(pages: int) -> documents.Plan:
+    return documents.Plan(pages, range(1, pages + 1), "application/pdf", source_bytes=1, source_sha256="0" * 64)
+
+
 def add_document(database: Engine, pages: int) -> uuid.UUID:
     document_id = uuid.uuid4()
     with transaction(database) as session:
         documents.create(session, documents.NewDocument(document_id, "bucket", "key", OcrOptions()))
-        documents.begin_plan(session, document_id)
-        documents.plan(
-            session,
-            document_id,
-            page_count=pages,
-            numbers=range(1, pages + 1),
-            media_type="application/pdf",
-            source_bytes=1,
-            source_sha256="0" * 64,
-        )
+        documents.begin_plan(session, document_id, seconds=60)
+        documents.plan(session, document_id, plan_of(pages))
     return document_id
 
 
@@ -273,19 +269,30 @@ def test_of_two_planners_one_makes_the_pages(database: Engine):
 
     def plan(_: int) -> bool:
         with transaction(database) as session:
-            return documents.plan(
-                session,
-                document_id,
-                page_count=3,
-                numbers=[1, 2, 3],
-                media_type="application/pdf",
-                source_bytes=1,
-                source_sha256="0" * 64,
-            )
+            return documents.plan(session, document_id, plan_of(3))
 
     with ThreadPoolExecutor(4) as planners:
         assert sorted(planners.map(plan, range(4))) == [False, False, False, True]
     assert len(get_pages(database, document_id)) == 3
+
+
+def test_a_document_is_planned_by_one_at_a_time(database: Engine):
+    document_id = uuid.uuid4()
+    with transaction(database) as session:
+        documents.create(session, documents.NewDocument(document_id, "bucket", "key", OcrOptions()))
+        assert documents.begin_plan(session, document_id, seconds=60) == 1
+    with transaction(database) as session:
+        assert documents.begin_plan(session, document_id, seconds=60) is None
+        # Held, however long it takes: the reconciler leaves it alone.
+        session.execute(text("UPDATE documents SET touched_at = now() - interval '1 hour'"))
+        assert documents.take_stale(session, seconds=60, most=10) == []
+        session.execute(text("UPDATE documents SET plan_expires_at = now() - interval '1 s'"))
+        assert documents.take_stale(session, seconds=60, most=10) == [document_id]
+        assert documents.begin_plan(session, document_id, seconds=60) == 2
+        assert documents.renew_plan(session, document_id, seconds=60)
+    with transaction(database) as session:
+        documents.put_off_plan(session, document_id)
+        assert documents.begin_plan(session, document_id, seconds=60) == 2
 
 
 def test_stale_documents_are_those_with_work_and_without_touch(database: Engine):

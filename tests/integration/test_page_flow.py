@@ -239,9 +239,10 @@ def test_an_unreachable_store_delays_a_document_and_uses_up_no_page(bench: Bench
     store = StoreThatGoesAway(bench.store.root)
     flow = replace(bench.flow, store=store)
     document_id = bench.accept(scan)
-    with pytest.raises(StorageUnreachable):
-        flow.work(document_id)
-    assert bench.document(document_id).status == "queued"
+    for _ in range(5):
+        with pytest.raises(StorageUnreachable):
+            flow.work(document_id)
+    assert (bench.document(document_id).status, bench.document(document_id).plan_attempts) == ("queued", 0)
     store.reachable = True
     flow.work(document_id, number=1)
     store.reachable = False
@@ -250,6 +251,18 @@ def test_an_unreachable_store_delays_a_document_and_uses_up_no_page(bench: Bench
     pages = bench.pages(document_id)
     assert {page.attempts for number, page in pages.items() if number > 1} == {0}
     assert {page.status for number, page in pages.items() if number > 1} == {"pending"}
+
+
+class StoreWithABug(FolderStore):
+    def download(self, bucket, key, target, max_bytes=None):
+        raise RuntimeError("a bug")
+
+
+def test_an_unexpected_error_while_opening_ends_the_document_and_keeps_its_details(bench: Bench, scan: str):
+    document_id = bench.accept(scan)
+    result = replace(bench.flow, store=StoreWithABug(bench.store.root)).work(document_id)
+    assert (result.status, result.errors[0].code) == ("failed", "internal")
+    assert "a bug" not in result.errors[0].message
 
 
 def test_a_file_that_kills_its_worker_while_it_is_opened_is_given_up(bench: Bench, scan: str):

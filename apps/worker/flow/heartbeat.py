@@ -1,14 +1,15 @@
-"""Keeps a lease alive while its pages are being read, from a thread of its own."""
+"""Keeps a lease alive while the work it is for goes on, from a thread of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-from quire.database import leases
 from quire.database.engine import transaction
 from quire.errors import DatabaseUnreachable
 
@@ -16,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews a lease three times within its life, until the `with` block ends. `lost` turns True when it is gone."""
+    """Calls `renew` three times within `seconds`, until the `with` block ends. `lost` turns True when it says False."""
 
-    def __init__(self, database: Engine, lease: leases.Lease, seconds: float) -> None:
+    def __init__(self, database: Engine, renew: Callable[[Session], bool], seconds: float) -> None:
         self._database = database
-        self._lease = lease
+        self._renew = renew
         self._seconds = seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
@@ -30,10 +31,10 @@ class Heartbeat:
         while not self._stop.wait(self._seconds / 3):
             try:
                 with transaction(self._database) as session:
-                    self.lost = not leases.renew(session, self._lease, seconds=self._seconds)
+                    self.lost = not self._renew(session)
             except DatabaseUnreachable as error:
                 # The lease may still be alive when Postgres is back; if not, the write will find out.
-                logger.warning("lease on document %s not renewed: %s", self._lease.document_id, error.message)
+                logger.warning("lease not renewed: %s", error.message)
             if self.lost:
                 return
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -27,15 +27,7 @@ from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageTe
 from quire.database import documents, leases
 from quire.database.engine import transaction
 from quire.database.tables import Document
-from quire.errors import (
-    DocumentError,
-    DocumentNotFound,
-    PageOutOfRange,
-    PageTimeout,
-    QuireError,
-    StorageError,
-    WorkerLost,
-)
+from quire.errors import DocumentNotFound, OutOfMemory, PageOutOfRange, PageTimeout, QuireError, WorkerLost
 from quire.pages import PageSource
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -134,36 +126,56 @@ class PageFlow:
 
     def _plan(self, document_id: UUID, files: _Files) -> None:
         """Count the document's pages and make their rows; end the document if that cannot be done."""
-        attempts_limit = self.settings.quire_page_attempts
+        seconds = self.settings.quire_lease_seconds
         with transaction(self.database) as session:
-            attempt = documents.begin_plan(session, document_id)
+            attempt = documents.begin_plan(session, document_id, seconds=seconds)
         if attempt is None:
             return
+        renew = partial(documents.renew_plan, document_id=document_id, seconds=seconds)
         try:
-            if attempt > attempts_limit:
-                raise WorkerLost(f"The worker process ended {attempts_limit} times while it was opening this file.")
-            source = files.source
-            numbers = wanted_pages(source, files.options, files.document.page_number)
-        except (DocumentError, StorageError, WorkerLost) as error:
+            with Heartbeat(self.database, renew, seconds):
+                plan = self._make_plan(files, attempt)
+        except QuireError as error:
+            with transaction(self.database) as session:
+                if error.retryable:
+                    documents.put_off_plan(session, document_id)
+                else:
+                    documents.fail(session, document_id, error)
             if error.retryable:
                 raise
-            with transaction(self.database) as session:
-                documents.fail(session, document_id, error)
             return
         with transaction(self.database) as session:
-            planned = documents.plan(
-                session,
-                document_id,
+            planned = documents.plan(session, document_id, plan)
+        if planned:
+            batches = math.ceil(len(plan.numbers) / self.settings.quire_lease_pages)
+            for _ in range(min(self.settings.quire_document_parallelism, batches) - 1):
+                self._issue(document_id)
+
+    def _make_plan(self, files: _Files, attempt: int) -> documents.Plan:
+        """Open the file and see what there is to do. Raises only typed errors."""
+        attempts = self.settings.quire_page_attempts
+        if attempt > attempts:
+            raise WorkerLost(f"The worker process ended {attempts} times while it was opening this file.")
+        try:
+            source = files.source
+            return documents.Plan(
                 page_count=source.page_count,
-                numbers=numbers,
+                numbers=wanted_pages(source, files.options, files.document.page_number),
                 media_type=source.media_type,
                 source_bytes=files.file.size,
                 source_sha256=files.file.sha256(),
             )
-        if planned:
-            batches = math.ceil(len(numbers) / self.settings.quire_lease_pages)
-            for _ in range(min(self.settings.quire_document_parallelism, batches) - 1):
-                self._issue(document_id)
+        except QuireError:
+            raise
+        except SoftTimeLimitExceeded:
+            raise PageTimeout("Opening the file took longer than it may. Split it into smaller documents.") from None
+        except MemoryError:
+            raise OutOfMemory("The file could not be opened: there was not enough memory.") from None
+        except Exception as error:
+            logger.exception("document %s cannot be planned", files.document.id)
+            raise QuireError(
+                "The file could not be opened because of an error in Quire; the worker's log has the details."
+            ) from error
 
     def _refuse_foreign_page(self, document: Document, number: int) -> None:
         with transaction(self.database) as session:
@@ -215,7 +227,8 @@ class PageFlow:
     def _work_on(self, lease: leases.Lease, files: _Files) -> None:
         """Read the leased pages and write them together; give back what was not begun."""
         outcomes: list[PageText | PageError] = []
-        with Heartbeat(self.database, lease, self.settings.quire_lease_seconds) as heartbeat:
+        seconds = self.settings.quire_lease_seconds
+        with Heartbeat(self.database, partial(leases.renew, lease=lease, seconds=seconds), seconds) as heartbeat:
             try:
                 for number in lease.numbers:
                     if heartbeat.lost or (outcomes and self.draining()):

@@ -17,15 +17,27 @@ from quire.errors import QuireError
 
 _BEGIN_PLAN = text("""
     UPDATE documents SET plan_attempts = plan_attempts + 1, touched_at = now(),
-        started_at = coalesce(started_at, now())
+        plan_expires_at = now() + make_interval(secs => :seconds), started_at = coalesce(started_at, now())
     WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
+      AND (plan_expires_at IS NULL OR plan_expires_at < now())
     RETURNING plan_attempts
+""")
+
+_RENEW_PLAN = text("""
+    UPDATE documents SET touched_at = now(), plan_expires_at = now() + make_interval(secs => :seconds)
+    WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
+    RETURNING id
+""")
+
+_PUT_OFF_PLAN = text("""
+    UPDATE documents SET plan_attempts = plan_attempts - 1, plan_expires_at = NULL, touched_at = now()
+    WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
 """)
 
 _STALE = text("""
     SELECT d.id FROM documents d
     WHERE d.status IN ('queued', 'running') AND d.touched_at < now() - make_interval(secs => :seconds)
-      AND (d.page_count IS NULL OR EXISTS (
+      AND (d.page_count IS NULL AND (d.plan_expires_at IS NULL OR d.plan_expires_at < now()) OR EXISTS (
           SELECT 1 FROM pages p WHERE p.document_id = d.id
             AND (p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))))
     ORDER BY d.touched_at
@@ -56,6 +68,17 @@ class NewDocument:
     source_sha256: str | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What opening a document shows: its pages, and those of them that are to be read, ascending."""
+
+    page_count: int
+    numbers: Sequence[int]
+    media_type: str
+    source_bytes: int
+    source_sha256: str
+
+
 def create(session: Session, new: NewDocument) -> bool:
     """Insert a document as `queued`; False if its id is there already, which leaves that one as it is."""
     row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name != "options"}
@@ -73,40 +96,45 @@ def get(session: Session, document_id: UUID) -> Document | None:
     return session.get(Document, document_id)
 
 
-def begin_plan(session: Session, document_id: UUID) -> int | None:
-    """Count an attempt at planning, before the work; None if the document needs none (any more)."""
-    row = session.execute(_BEGIN_PLAN, {"document_id": document_id}).first()
+def begin_plan(session: Session, document_id: UUID, *, seconds: float) -> int | None:
+    """Take a document for planning and count the attempt, before the work.
+
+    None if it is planned, has ended, or is being planned by somebody whose `seconds` are not over.
+    """
+    row = session.execute(_BEGIN_PLAN, {"document_id": document_id, "seconds": seconds}).first()
     return None if row is None else int(row.plan_attempts)
 
 
-def plan(
-    session: Session,
-    document_id: UUID,
-    *,
-    page_count: int,
-    numbers: Sequence[int],
-    media_type: str,
-    source_bytes: int,
-    source_sha256: str,
-) -> bool:
+def renew_plan(session: Session, document_id: UUID, *, seconds: float) -> bool:
+    """Hold a document for planning for another `seconds` from now; False if it needs no planning any more."""
+    return session.execute(_RENEW_PLAN, {"document_id": document_id, "seconds": seconds}).first() is not None
+
+
+def put_off_plan(session: Session, document_id: UUID) -> None:
+    """Give a document back that could not be planned for no fault of its own; the attempt does not count."""
+    session.execute(_PUT_OFF_PLAN, {"document_id": document_id})
+
+
+def plan(session: Session, document_id: UUID, made: Plan) -> bool:
     """Make the rows of a document's pages and set it running; False if somebody else was faster."""
     planned = session.execute(
         update(Document)
         .where(Document.id == document_id, Document.page_count.is_(None), Document.status == "queued")
         .values(
             status="running",
-            page_count=page_count,
-            pages_total=len(numbers),
-            media_type=media_type,
-            source_bytes=source_bytes,
-            source_sha256=source_sha256,
+            page_count=made.page_count,
+            pages_total=len(made.numbers),
+            media_type=made.media_type,
+            source_bytes=made.source_bytes,
+            source_sha256=made.source_sha256,
+            plan_expires_at=None,
             touched_at=func.now(),
         )
         .returning(Document.id)
     ).first()
     if planned is None:
         return False
-    session.execute(insert(Page), [{"document_id": document_id, "number": number} for number in numbers])
+    session.execute(insert(Page), [{"document_id": document_id, "number": number} for number in made.numbers])
     return True
 
 

@@ -25,7 +25,8 @@ class Base(DeclarativeBase):
 class Document(Base):
     """One document: where its bytes are, what was asked for, how far it is.
 
-    `page_count` is None until the document has been planned. `pages_total` counts the pages selected; the document is
+    `page_count` is None until the document has been planned; whoever plans it holds it until `plan_expires_at`.
+    `pages_total` counts the pages selected; the document is
     finished when `pages_done + pages_failed` reaches it. `page_number` is the one page asked for, or
     None. `touched_at` moves with every ticket and every lease: the
     reconciler takes an old one for the sign that no ticket is left.
@@ -49,6 +50,7 @@ class Document(Base):
     pages_done: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
     pages_failed: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
     plan_attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    plan_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     error_code: Mapped[str | None] = mapped_column(Text)
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("pages_done", sa.Integer, server_default=sa.text("0"), nullable=False),
         sa.Column("pages_failed", sa.Integer, server_default=sa.text("0"), nullable=False),
         sa.Column("plan_attempts", sa.SmallInteger, server_default=sa.text("0"), nullable=False),
+        sa.Column("plan_expires_at", sa.DateTime(timezone=True)),
         sa.Column("error_code", sa.Text),
         sa.Column("error_message", sa.Text),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
