@@ -174,9 +174,13 @@ def test_some_invisible_text_among_visible_is_not_objected(path: Path):
     assert objection_of(path, page) is None
 
 
-@pytest.mark.parametrize(("side", "objected"), [((200, 90), True), ((60, 40), False)])
-def test_a_page_is_objected_where_a_picture_covers_it(path: Path, side, objected):
-    page = Page(b"q %d 0 0 %d 0 0 cm /X1 Do Q " % side + text("Hello", 20, 40))
+@pytest.mark.parametrize(
+    ("side", "size", "objected"),
+    [((200, 90), 20, True), ((60, 40), 20, False), ((90, 80), 5, True), ((20, 20), 2, False)],
+    ids=["over the page", "beside text", "much larger than the text", "a logo"],
+)
+def test_a_page_is_objected_where_a_picture_covers_it(path: Path, side, size, objected):
+    page = Page(b"q %d 0 0 %d 0 0 cm /X1 Do Q " % side + text("Hello", 20, 40, size))
     assert (objection_of(path, page, [PICTURE]) is not None) is objected
 
 

@@ -23,6 +23,9 @@ MAX_SYMBOL_SHARE: Final = 0.4
 _SYMBOLS: Final = frozenset("!\"#$%&'*+<=>@[\\]^`{|}~")
 # A picture over this share of the page is a scan, whatever text lies over it.
 MAX_PICTURE_SHARE: Final = 0.5
+# So is a picture over this share of the page and this many times larger than all the text: a caption, or a stamp.
+MIN_PICTURE_SHARE: Final = 0.1
+MAX_PICTURE_TO_TEXT: Final = 4.0
 # A gap wider than this many character heights starts a new line: table cells, columns.
 _GAP_HEIGHTS: Final = 2.0
 
@@ -148,8 +151,10 @@ def _touches_page(box: Box, geometry: PageGeometry) -> bool:
 
 def _objection(page: Any, characters: list[_Character | None], geometry: PageGeometry) -> str | None:
     """Why this text is not what a person sees, or None."""
-    visible = [c.text for c in characters if c is not None and not c.text.isspace()]
-    return _objection_to_characters(visible) or _objection_to_drawing(page, geometry)
+    visible = [c for c in characters if c is not None and not c.text.isspace()]
+    inked = sum((c.right - c.left) * (c.top - c.bottom) for c in visible)
+    text_share = inked / (geometry.points[0] * geometry.points[1])
+    return _objection_to_characters([c.text for c in visible]) or _objection_to_drawing(page, geometry, text_share)
 
 
 def _objection_to_characters(visible: list[str]) -> str | None:
@@ -164,13 +169,13 @@ def _objection_to_characters(visible: list[str]) -> str | None:
     return None
 
 
-def _objection_to_drawing(page: Any, geometry: PageGeometry) -> str | None:
+def _objection_to_drawing(page: Any, geometry: PageGeometry, text_share: float) -> str | None:
     if _draws_annotations(page):
         return "form fields or notes are drawn over it, whose text it does not have"
     hidden, picture = _hidden_and_picture_share(page, geometry)
     if hidden:
         return "the text is invisible: a layer from an earlier OCR"
-    if picture > MAX_PICTURE_SHARE:
+    if picture > MAX_PICTURE_SHARE or (picture > MIN_PICTURE_SHARE and picture > MAX_PICTURE_TO_TEXT * text_share):
         return "the page is a picture with some text on it"
     return None
 
