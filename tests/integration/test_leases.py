@@ -122,6 +122,20 @@ def test_a_late_writer_writes_nothing(database: Engine):
     assert get_document(database, document_id).pages_done == 1
 
 
+def test_a_late_writer_does_not_end_the_lease_of_whoever_took_over(database: Engine):
+    document_id = add_document(database, 1)
+    late = lease(database, document_id)
+    expire_leases(database, document_id)
+    taker = lease(database, document_id)
+    assert write(database, late, read(1, "late")) is None
+    with transaction(database) as session:
+        leases.release(session, late, [1])
+        assert not leases.renew(session, late, seconds=60)
+    assert get_pages(database, document_id)[1].lease_token == taker.token
+    assert write(database, taker, read(1, "taker")).finished
+    assert get_pages(database, document_id)[1].text == "taker"
+
+
 def test_an_expired_lease_that_nobody_took_may_still_write(database: Engine):
     document_id = add_document(database, 1)
     held = lease(database, document_id)
