@@ -102,7 +102,8 @@ class PageFlow:
                     break
                 lease = self._lease(document_id, number)
                 if lease is not None:
-                    self._work_on(lease, files)
+                    if self._work_on(lease, files):
+                        break
                 elif number is not None or not self._wait_for_free_pages(document_id):
                     break
         return self._result(document_id)
@@ -224,8 +225,8 @@ class PageFlow:
             # The reconciler finds documents without tickets: an unpublished one delays, it loses nothing.
             logger.warning("document %s: no ticket issued: %s", document_id, error.message)
 
-    def _work_on(self, lease: leases.Lease, files: _Files) -> None:
-        """Read the leased pages and write them together; give back what was not begun."""
+    def _work_on(self, lease: leases.Lease, files: _Files) -> bool:
+        """Read the leased pages and write them together; give back what was not begun. True if the document ended."""
         outcomes: list[PageText | PageError] = []
         seconds = self.settings.quire_lease_seconds
         with Heartbeat(self.database, partial(leases.renew, lease=lease, seconds=seconds), seconds) as heartbeat:
@@ -238,7 +239,8 @@ class PageFlow:
                         break
             finally:
                 begun = {outcome.page_number for outcome in outcomes}
-                self._write(lease, outcomes, [number for number in lease.numbers if number not in begun])
+                ended = self._write(lease, outcomes, [number for number in lease.numbers if number not in begun])
+        return ended
 
     def _read(self, files: _Files, number: int) -> PageText | PageError:
         try:
@@ -258,7 +260,7 @@ class PageFlow:
             )
         return PageError(page_number=number, code=error.code, message=error.message)
 
-    def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], untouched: list[int]) -> None:
+    def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], untouched: list[int]) -> bool:
         with transaction(self.database) as session:
             if untouched:
                 leases.release(session, lease, untouched)
@@ -275,6 +277,7 @@ class PageFlow:
                 progress.pages_done,
                 progress.pages_failed,
             )
+        return progress is not None and progress.finished
 
 
 class _Files:
