@@ -110,8 +110,8 @@ class PaddleEngine:
     def _model_language(self, languages: Sequence[str]) -> str:
         """The language that chooses the recogniser: the first that PP-OCRv6 does not read, else English.
 
-        The recognisers of other scripts read Latin letters as well, PP-OCRv6 does not read other scripts; all that it reads
-        share one recogniser. Models from a directory are one recogniser for everything.
+        The recognisers of other scripts read Latin letters as well, PP-OCRv6 does not read other scripts; all that it
+        reads share one recogniser. Models from a directory are one recogniser for everything.
         """
         codes = list(languages) or [language_code(self._settings.paddleocr_lang)]
         if self._source == "directory":
