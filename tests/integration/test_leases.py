@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, select, text, update
 
-from quire.contracts import Detection, OcrOptions, PageError, PageText
+from quire.contracts import Detection, OcrOptions, PageError, PageText, Word
 from quire.database import documents, leases
 from quire.database.engine import transaction
 from quire.database.tables import Document, Page
@@ -52,6 +52,7 @@ def read(number: int, words: str = "text") -> PageText:
         engine="test",
         text=words,
         detections=(Detection(text=words, box=box, confidence=0.9, page_number=number),),
+        words=tuple(Word(text=word, box=box, confidence=0.9, line=0) for word in words.split()),
         confidence=0.9,
     )
 
@@ -159,6 +160,27 @@ def test_what_was_written_can_be_read_back(database: Engine):
     assert (stored.text, stored.width, stored.dpi, stored.rotation) == (page.text, 10, 180.0, 0)
     with transaction(database) as session:
         assert documents.read_detections(session, document_id) == list(page.detections)
+
+
+@pytest.mark.parametrize("source", ["ocr", "text_layer", "mixed"])
+def test_a_page_comes_back_as_it_was_written(database: Engine, source: str):
+    document_id = add_document(database, 3)
+    held = lease(database, document_id)
+    pages = [
+        read(1, "two words").model_copy(update={"source": source, "timings": {"render": 1.5}}),
+        read(3, "").model_copy(update={"detections": (), "confidence": None, "dpi": None}),
+    ]
+    write(database, held, *pages, unread(2))
+    with transaction(database) as session:
+        assert documents.read_pages(session, document_id) == pages
+
+
+def test_detections_in_the_table_have_the_four_fields_of_ever(database: Engine):
+    document_id = add_document(database, 1)
+    write(database, lease(database, document_id), read(1, "two words"))
+    page = get_pages(database, document_id)[1]
+    assert [set(found) for found in page.detections] == [{"text", "box", "confidence", "page_number"}]
+    assert [(word["text"], word["line"]) for word in page.words] == [("two", 0), ("words", 0)]
 
 
 def test_released_pages_are_free_again_and_the_attempt_does_not_count(database: Engine):

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from quire.database import migrate
+from quire.contracts import Detection
+from quire.database import documents, migrate
+from quire.database.engine import transaction
 from quire.database.tables import Base
+
+# A page as the schema of revision 0001 holds it.
+BOX = "[[0,0],[9,0],[9,9],[0,9]]"
+OLD_DOCUMENT = "INSERT INTO documents (id, bucket, source_key, options_hash) VALUES (:id, 'b', 'k', '')"
+OLD_PAGE = """
+    INSERT INTO pages (document_id, number, status, width, height, rotation, source, engine, text, detections, timings)
+    VALUES (:id, 1, 'done', 10, 10, 0, 'ocr', 'test', 'old', CAST(:detections AS jsonb), '{}')
+"""
 
 
 def test_the_migrated_schema_is_the_one_the_code_declares(database: Engine):
@@ -45,3 +57,31 @@ def test_going_back_and_forth_gives_a_working_schema(database: Engine):
     migrate.upgrade(database)
     migrate.upgrade(database)
     assert {"documents", "pages"} <= set(inspect(database).get_table_names())
+
+
+def test_a_page_from_before_there_were_words_is_kept_and_has_none(database: Engine):
+    migrate.downgrade(database, "0001")
+    document_id = uuid.uuid4()
+    detections = f'[{{"text": "old", "box": {BOX}, "confidence": 0.9, "page_number": 1}}]'
+    with database.begin() as connection:
+        connection.execute(text(OLD_DOCUMENT), {"id": document_id})
+        connection.execute(text(OLD_PAGE), {"id": document_id, "detections": detections})
+    migrate.upgrade(database)
+    with transaction(database) as session:
+        (page,) = documents.read_pages(session, document_id)
+        assert documents.read_detections(session, document_id) == list(page.detections)
+    assert (page.text, page.words, page.confidence) == ("old", (), None)
+    assert [type(found) for found in page.detections] == [Detection]
+
+
+def test_going_back_to_the_schema_without_words_keeps_the_rest_of_a_page(database: Engine):
+    document_id = uuid.uuid4()
+    with database.begin() as connection:
+        connection.execute(text(OLD_DOCUMENT), {"id": document_id})
+        connection.execute(text(OLD_PAGE), {"id": document_id, "detections": "[]"})
+    migrate.downgrade(database, "0001")
+    with database.connect() as connection:
+        assert connection.scalar(text("SELECT text FROM pages")) == "old"
+        columns = {column["name"] for column in inspect(connection).get_columns("pages")}
+    assert "detections" in columns
+    assert "words" not in columns

@@ -26,11 +26,13 @@ from quire.contracts import (
     PageError,
     PageText,
     ReconcileResult,
+    Word,
 )
 
 DOCUMENT = UUID("018f0000-0000-7000-8000-000000000001")
 BOX = ((1.5, 2.0), (30.25, 2.0), (30.25, 14.0), (1.5, 14.0))
 DETECTION = Detection(text="Total 1,284.50 €", box=BOX, confidence=0.987, page_number=2)
+WORD = Word(text="Total", box=BOX, confidence=0.98, line=0)
 PAGE = PageText(
     page_number=2,
     width=1240,
@@ -41,6 +43,7 @@ PAGE = PageText(
     engine="paddleocr 3",
     text="Total 1,284.50 €",
     detections=(DETECTION,),
+    words=(WORD,),
     confidence=0.987,
     timings={"render": 12.5},
 )
@@ -63,6 +66,7 @@ def every_contract() -> list[Contract]:
         EchoPayload(payload={"hello": ["world", 1, None, 2.5]}),
         NoPayload(),
         DETECTION,
+        WORD,
         PAGE,
         PageError(page_number=1, code="corrupt", message="Page 1 is damaged."),
         OcrResult(status="partial", document_id=DOCUMENT, page_count=2, detections=(DETECTION,), pages=(PAGE,)),
@@ -185,3 +189,28 @@ def test_a_confidence_lies_between_0_and_1(confidence):
 def test_a_rotation_is_a_number_of_quarter_turns():
     with pytest.raises(ValidationError):
         PageText.model_validate(PAGE.model_dump() | {"rotation": 45})
+
+
+def test_a_detection_is_a_text_a_box_a_confidence_and_a_page_number():
+    # Clients read these four; whatever else is known of a line has a place of its own.
+    assert list(DETECTION.model_dump()) == ["text", "box", "confidence", "page_number"]
+
+
+def test_a_page_from_before_there_were_words_has_none():
+    old = {name: value for name, value in PAGE.model_dump(mode="json").items() if name != "words"}
+    assert PageText.model_validate(old).words == ()
+
+
+@pytest.mark.parametrize("source", ["ocr", "text_layer", "mixed"])
+def test_a_page_says_where_its_text_is_from(source):
+    assert PageText.model_validate(PAGE.model_dump() | {"source": source}).source == source
+
+
+def test_a_page_from_anywhere_else_is_refused():
+    with pytest.raises(ValidationError):
+        PageText.model_validate(PAGE.model_dump() | {"source": "guess"})
+
+
+def test_a_word_belongs_to_a_line():
+    with pytest.raises(ValidationError):
+        Word(text="a", box=BOX, confidence=1, line=-1)

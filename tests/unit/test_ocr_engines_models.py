@@ -104,7 +104,13 @@ def test_a_layout_that_breaks_off_leaves_nothing_that_looks_whole(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("runtime", "file"),
-    [("onnxruntime", "inference.onnx"), ("paddle", "inference.json"), ("paddle", "inference.pdmodel")],
+    [
+        ("onnxruntime", "inference.onnx"),
+        ("paddle", "inference.json"),
+        ("paddle", "inference.pdmodel"),
+        ("hpi", "inference.onnx"),
+        ("hpi", "inference.json"),
+    ],
 )
 def test_a_given_model_has_the_name_in_its_description(tmp_path: Path, runtime, file):
     folder = made(tmp_path / "model", file)
@@ -123,10 +129,14 @@ def test_a_directory_without_a_description_says_so(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("runtime", "there", "advice"),
-    [("onnxruntime", "inference.json", "paddle"), ("paddle", "inference.onnx", "onnxruntime")],
+    [
+        ("onnxruntime", "inference.json", "QUIRE_CPU_ENGINE=paddle"),
+        ("paddle", "inference.onnx", "QUIRE_CPU_ENGINE=onnxruntime"),
+        ("hpi", "model.safetensors", "Export the model with PaddleX 3"),
+    ],
 )
 def test_a_model_for_the_other_runtime_says_which_one(tmp_path: Path, runtime, there, advice):
-    with pytest.raises(EngineUnavailable, match=f"QUIRE_CPU_ENGINE={advice}"):
+    with pytest.raises(EngineUnavailable, match=advice):
         given_model(made(tmp_path / "model", there), "PADDLEOCR_DET_MODEL_DIR", runtime)
 
 

@@ -7,14 +7,18 @@ import math
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr.engines import OcrEngine, TextLine, create_engine
+from ocr.engines import OcrEngine, TextLine, opencv_alias
 from ocr.engines.models import bundled_models
+from ocr.engines.paddle import PaddleEngine
 from ocr.read import ReadOptions, read_page
 from quire.cli.samples import PHOTO, SCANNED_PAGE, sample_pdf, sample_photo
 from quire.contracts import OcrOptions, PageText
@@ -28,9 +32,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
 WITH_ONE_DIRECTORY = """
 import sys
-from ocr.engines import create_engine
+from ocr.engines.paddle import PaddleEngine
 from quire.settings import Settings
-engine = create_engine(Settings(paddleocr_det_model_dir=sys.argv[1], quire_model_dir=sys.argv[2]))
+engine = PaddleEngine(Settings(paddleocr_det_model_dir=sys.argv[1], quire_model_dir=sys.argv[2]))
 engine.warm_up()
 print(engine.version)
 """
@@ -39,7 +43,7 @@ LINE = "Total 1284.50"
 
 @pytest.fixture(scope="module")
 def engine(model_dir: Path) -> OcrEngine:
-    engine = create_engine(Settings(quire_model_dir=model_dir))
+    engine = PaddleEngine(Settings(quire_model_dir=model_dir))
     engine.warm_up()
     return engine
 
@@ -145,6 +149,66 @@ def test_every_image_gets_its_own_lines(engine: OcrEngine):
     assert [[line.text for line in lines] for lines in engine.recognize(pages, ["en"])] == [["One"], [], ["Three"]]
 
 
+class Counted:
+    """A model's runner that remembers the shapes of what it was given."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, x: Any) -> Any:
+        self.shapes.append(x[0].shape)
+        return self._runner(x)
+
+
+def counted(engine: PaddleEngine, model: str) -> Counted:
+    stage = getattr(engine._pipeline(["en"]).paddlex_pipeline, model)
+    runner = Counted(stage.runner)
+    stage.runner = runner
+    return runner
+
+
+def mixed_pages() -> list[PageImage]:
+    """Pages of two sizes in turns, a blank one and one that is too small among them."""
+    images = [written(f"Page {n}", size) for n in range(1, 5) for size in ((640, 160), (800, 224))]
+    images[3:3] = [Image.new("L", (640, 160), 255), Image.new("L", (3, 3), 255)]
+    return [PageImage(n, np.asarray(image.convert("RGB"))) for n, image in enumerate(images, 1)]
+
+
+def test_pages_read_together_are_read_as_one_by_one(engine: OcrEngine, model_dir: Path):
+    together = PaddleEngine(Settings(quire_model_dir=model_dir, paddleocr_page_batch=3))
+    detector = counted(together, "text_det_model")
+    pages = mixed_pages()
+    read_together = together.recognize(pages, ["en"])
+    assert read_together == [engine.recognize([page], ["en"])[0] for page in pages]
+    assert [line.text for lines in read_together for line in lines] == [f"Page {n}" for n in (1, 1, 2, 2, 3, 3, 4, 4)]
+    # Five pages of one size and four of the other.
+    assert [shape[0] for shape in detector.shapes] == [3, 2, 3, 1]
+
+
+def test_receipts_read_together_are_read_as_one_by_one(engine: OcrEngine, model_dir: Path, receipts: Path):
+    together = PaddleEngine(Settings(quire_model_dir=model_dir, paddleocr_page_batch=4))
+    pages = []
+    for number in range(4):
+        with Image.open(receipts / "img" / f"{number:03}.jpg") as receipt:
+            pages.append(PageImage(number + 1, np.asarray(receipt.convert("RGB").crop((0, 0, 440, 400)))))
+    read_together = together.recognize(pages, ["en"])
+    assert read_together == [engine.recognize([page], ["en"])[0] for page in pages]
+    assert all(read_together)
+
+
+def test_the_recogniser_takes_as_many_lines_as_it_is_told_to(model_dir: Path):
+    small = PaddleEngine(Settings(quire_model_dir=model_dir, paddleocr_rec_batch=2))
+    recogniser = counted(small, "text_rec_model")
+    page = Image.new("L", (640, 500), 255)
+    for line in range(5):
+        page.paste(written(f"Line {line}", (640, 100)), (0, 100 * line))
+    (lines,) = small.recognize([page_of(page)], ["en"])
+    assert len(lines) == 5
+    assert [shape[0] for shape in recogniser.shapes] == [2, 2, 1]
+    assert small.version.endswith(".batch2")
+
+
 def test_coloured_text_is_read(engine: OcrEngine):
     image = Image.new("RGB", (640, 160), (255, 255, 255))
     ImageDraw.Draw(image).text((80, 50), LINE, font=ImageFont.load_default(48), fill=(200, 0, 0))
@@ -176,11 +240,80 @@ def test_the_version_names_what_decides_the_text(engine: OcrEngine):
     assert engine.version.endswith("+onnxruntime.bundled")
 
 
+def test_the_description_says_where_and_how_much_at_once(engine: OcrEngine, model_dir: Path):
+    described = engine.describe()
+    assert {name: described[name] for name in ("device", "page_batch", "rec_batch", "hpi")} == {
+        "device": "cpu",
+        "page_batch": 1,
+        "rec_batch": 6,
+        "hpi": False,
+    }
+    asked = Settings(paddleocr_device="gpu:1", paddleocr_rec_batch=16, paddleocr_enable_hpi=True)
+    described = PaddleEngine(asked).describe()
+    assert {name: described[name] for name in ("device", "page_batch", "rec_batch", "hpi", "runtime")} == {
+        "device": "gpu:1",
+        "page_batch": 8,
+        "rec_batch": 16,
+        "hpi": True,
+        "runtime": "hpi",
+    }
+
+
+def classifier(folder: Path) -> Path:
+    """The text-line orientation model of the rapidocr wheel, described the way PaddleX 3 wants it."""
+    opencv_alias.install()
+    from paddlex.modules.base.utils.pdparams2safetensors.inference_meta import build_inference_meta
+
+    wheel = Path(str(find_spec("rapidocr").origin)).parent
+    name = "PP-LCNet_x0_25_textline_ori"
+    description = build_inference_meta(name) | {"Global": {"model_name": name}}
+    for step in description["PreProcess"]["transform_ops"]:
+        if "ResizeImage" in step:
+            step["ResizeImage"]["size"] = [192, 48]
+        if "NormalizeImage" in step:
+            step["NormalizeImage"] |= {"mean": [0.5] * 3, "std": [0.5] * 3}
+    folder.mkdir()
+    (folder / "inference.yml").write_text(yaml.safe_dump(description), encoding="utf-8")
+    shutil.copyfile(wheel / "models" / "ch_ppocr_mobile_v2.0_cls_mobile.onnx", folder / "inference.onnx")
+    return folder
+
+
+def test_a_line_upside_down_is_read_with_a_model_of_text_line_orientation(model_dir: Path, tmp_path: Path):
+    orienting = PaddleEngine(
+        Settings(
+            quire_model_dir=model_dir, paddleocr_cls_model_dir=classifier(tmp_path / "cls"), paddleocr_page_batch=2
+        )
+    )
+    upright, turned = page_of(written()), page_of(written().transpose(Image.Transpose.ROTATE_180))
+    blank = page_of(Image.new("L", (640, 160), 255))
+    (above,), (below,), nothing = orienting.recognize([upright, turned, blank], ["en"])
+    assert below == orienting.recognize([turned], ["en"])[0][0]
+    assert (squeezed(above.text), squeezed(below.text), nothing) == (squeezed(LINE), squeezed(LINE), [])
+    assert above.box[0][0] < above.box[1][0]
+    assert above.box[0][1] < above.box[3][1]
+    # The text's own top left is at the bottom right.
+    assert below.box[0][0] > below.box[1][0]
+    assert below.box[0][1] > below.box[3][1]
+
+
+def test_a_missing_model_of_text_line_orientation_is_named(model_dir: Path, tmp_path: Path):
+    engine = PaddleEngine(Settings(quire_model_dir=model_dir, paddleocr_cls_model_dir=tmp_path / "missing"))
+    with pytest.raises(EngineUnavailable, match="PADDLEOCR_CLS_MODEL_DIR: there is no directory"):
+        engine.warm_up()
+
+
+@pytest.mark.skipif(find_spec("ultra_infer") is not None, reason="the plugin is installed")
+def test_high_performance_inference_without_its_plugin_is_refused_with_the_remedy(model_dir: Path):
+    engine = PaddleEngine(Settings(quire_model_dir=model_dir, paddleocr_enable_hpi=True))
+    with pytest.raises(EngineUnavailable, match=r"PADDLEOCR_ENABLE_HPI.*paddleocr install_hpi_deps cpu"):
+        engine.warm_up()
+
+
 def test_models_in_directories_of_the_operator_are_used(model_dir: Path, tmp_path: Path):
     detection, recognition = bundled_models(model_dir)
     shutil.copytree(detection.directory, tmp_path / "det")
     shutil.copytree(recognition.directory, tmp_path / "rec")
-    custom = create_engine(
+    custom = PaddleEngine(
         Settings(
             paddleocr_det_model_dir=tmp_path / "det",
             paddleocr_rec_model_dir=tmp_path / "rec",
@@ -210,7 +343,7 @@ def test_one_directory_of_the_operator_joins_the_other_bundled_model_in_a_fresh_
 
 
 def test_a_directory_without_a_model_is_refused_when_the_engine_loads(model_dir: Path, tmp_path: Path):
-    broken = create_engine(Settings(paddleocr_det_model_dir=tmp_path / "missing", quire_model_dir=model_dir))
+    broken = PaddleEngine(Settings(paddleocr_det_model_dir=tmp_path / "missing", quire_model_dir=model_dir))
     with pytest.raises(EngineUnavailable, match="PADDLEOCR_DET_MODEL_DIR"):
         broken.warm_up()
 
@@ -219,7 +352,7 @@ def test_a_damaged_model_is_refused_when_the_engine_loads(model_dir: Path, tmp_p
     detection, recognition = bundled_models(model_dir)
     shutil.copytree(detection.directory, tmp_path / "det")
     (tmp_path / "det" / "inference.onnx").write_bytes(b"no graph")
-    broken = create_engine(
+    broken = PaddleEngine(
         Settings(
             paddleocr_det_model_dir=tmp_path / "det",
             paddleocr_rec_model_dir=recognition.directory,
@@ -231,7 +364,7 @@ def test_a_damaged_model_is_refused_when_the_engine_loads(model_dir: Path, tmp_p
 
 
 def test_the_paddle_runtime_needs_models_of_its_own(model_dir: Path):
-    engine = create_engine(
+    engine = PaddleEngine(
         Settings(paddleocr_use_gpu=False, quire_cpu_engine="paddle", quire_models="bundled", quire_model_dir=model_dir)
     )
     with pytest.raises(EngineUnavailable, match="QUIRE_MODELS=download"):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from ocr.engines import create_engine, opencv_alias
+from ocr.engines import opencv_alias
+from ocr.engines.paddle import PaddleEngine
 from ocr.read import ReadOptions, read_page
 from quire.cli.samples import PHOTO, make_samples
 from quire.contracts import OcrOptions
 from quire.errors import EngineUnavailable
-from quire.pages import open_source
+from quire.pages import PageImage, open_source
 from quire.settings import Settings
 
 
@@ -49,7 +51,7 @@ def test_the_native_runtime_reads_with_models_from_directories(tmp_path: Path, m
         paddleocr_rec_model_dir=recognition,
         quire_model_dir=model_dir,
     )
-    engine = create_engine(settings)
+    engine = PaddleEngine(settings)
     _, photo = make_samples(tmp_path)
     with open_source(photo) as source:
         page = read_page(source, 1, ReadOptions.resolve(OcrOptions(), settings), engine)
@@ -65,17 +67,49 @@ def test_a_model_for_the_other_runtime_is_refused_with_the_remedy(tmp_path: Path
         paddleocr_det_model_dir=detection, paddleocr_rec_model_dir=recognition, quire_model_dir=model_dir
     )
     with pytest.raises(EngineUnavailable, match="QUIRE_CPU_ENGINE=paddle"):
-        create_engine(settings).warm_up()
+        PaddleEngine(settings).warm_up()
 
 
 def test_the_bundled_models_are_refused_for_the_native_runtime(tmp_path: Path, model_dir: Path):
     settings = Settings(quire_cpu_engine="paddle", quire_models="bundled", quire_model_dir=model_dir)
     with pytest.raises(EngineUnavailable, match="ONNX"):
-        create_engine(settings).warm_up()
+        PaddleEngine(settings).warm_up()
 
 
-def test_a_gpu_that_paddle_cannot_use_is_refused_with_the_remedy(model_dir: Path):
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({"paddleocr_use_gpu": True}, "gpu:0"),
+        ({"paddleocr_device": "gpu:1"}, "gpu:1"),
+        ({"paddleocr_device": "gpu"}, "gpu:0"),
+    ],
+    ids=str,
+)
+def test_a_gpu_that_paddle_cannot_use_is_refused_with_the_remedy(model_dir: Path, wanted: dict[str, Any], named: str):
     """With the paddlepaddle of requirements.txt, which is built for the CPU."""
-    settings = Settings(paddleocr_use_gpu=True, quire_model_dir=model_dir)
-    with pytest.raises(EngineUnavailable, match="paddlepaddle-gpu"):
-        create_engine(settings).warm_up()
+    settings = Settings(quire_model_dir=model_dir, **wanted)
+    with pytest.raises(EngineUnavailable, match=f"{named} .*paddlepaddle-gpu"):
+        PaddleEngine(settings).warm_up()
+
+
+def test_pages_read_together_on_the_native_runtime_are_read_as_one_by_one(tmp_path: Path, model_dir: Path):
+    detection, recognition = given_models(tmp_path)
+    one_by_one, together = (
+        PaddleEngine(
+            Settings(
+                quire_cpu_engine="paddle",
+                paddleocr_det_model_dir=detection,
+                paddleocr_rec_model_dir=recognition,
+                paddleocr_page_batch=batch,
+                quire_model_dir=model_dir,
+            )
+        )
+        for batch in (1, 2)
+    )
+    _, photo = make_samples(tmp_path)
+    with open_source(photo) as source:
+        page = source.image(1, 72)
+    other = PageImage(2, page.pixels[::, ::-1])
+    read = together.recognize([page, other], ["en"])
+    assert read == one_by_one.recognize([page, other], ["en"])
+    assert len(read[0]) == len(PHOTO)

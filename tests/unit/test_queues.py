@@ -104,9 +104,17 @@ def test_a_message_survives_its_worker_and_its_broker(setting, value):
     assert create_celery(Settings()).conf[setting] == value
 
 
-@pytest.mark.parametrize(("gpu", "method"), [(True, "spawn"), (False, "fork")])
-def test_a_process_with_a_gpu_is_not_forked(gpu, method):
-    assert create_celery(Settings(paddleocr_use_gpu=gpu)).conf.worker_pool_start_method == method
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        (Settings(paddleocr_use_gpu=True), "spawn"),
+        (Settings(paddleocr_device="gpu:1"), "spawn"),
+        (Settings(paddleocr_use_gpu=False), "fork"),
+        (Settings(paddleocr_use_gpu=True, paddleocr_device="cpu"), "fork"),
+    ],
+)
+def test_a_process_with_a_gpu_is_not_forked(settings, method):
+    assert create_celery(settings).conf.worker_pool_start_method == method
 
 
 def test_broker_and_backend_may_be_two_servers():

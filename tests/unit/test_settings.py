@@ -93,6 +93,12 @@ def test_a_secret_does_not_show(environment, name, show):
         ("PADDLEOCR_PDF_DPI", SECRET),
         ("PADDLEOCR_MIN_CONFIDENCE", "1.75"),
         ("PADDLEOCR_USE_GPU", SECRET),
+        ("PADDLEOCR_DEVICE", SECRET),
+        ("PADDLEOCR_DEVICE", "gpu:0,1"),
+        ("PADDLEOCR_DEVICE", "cpu:0"),
+        ("PADDLEOCR_PAGE_BATCH", "-7777"),
+        ("PADDLEOCR_REC_BATCH", "-7777"),
+        ("PADDLEOCR_ENABLE_HPI", SECRET),
         ("QUIRE_MAX_BYTES", "-7777"),
         ("QUIRE_CPU_ENGINE", SECRET),
         ("QUIRE_LEASE_PAGES", "seven"),
@@ -119,6 +125,23 @@ def test_a_settings_error_has_no_cause_that_would_show_the_value(environment):
 @pytest.mark.parametrize(("value", "meant"), [("true", True), ("1", True), ("false", False), ("0", False)])
 def test_a_switch_is_written_in_the_usual_ways(environment, value, meant):
     assert read(environment, PADDLEOCR_USE_GPU=value).paddleocr_use_gpu is meant
+
+
+@pytest.mark.parametrize(
+    ("variables", "device"),
+    [
+        ({}, "cpu"),
+        ({"PADDLEOCR_USE_GPU": "1"}, "gpu:0"),
+        ({"PADDLEOCR_DEVICE": "gpu"}, "gpu:0"),
+        ({"PADDLEOCR_DEVICE": "gpu:1"}, "gpu:1"),
+        ({"PADDLEOCR_DEVICE": "gpu:12", "PADDLEOCR_USE_GPU": "1"}, "gpu:12"),
+        ({"PADDLEOCR_DEVICE": "cpu", "PADDLEOCR_USE_GPU": "1"}, "cpu"),
+    ],
+    ids=str,
+)
+def test_a_device_is_the_one_named_or_the_first_gpu_or_the_cpu(environment, variables, device):
+    settings = read(environment, **variables)
+    assert (settings.ocr_device, settings.uses_gpu) == (device, device != "cpu")
 
 
 def test_a_folder_is_a_path(environment):

@@ -20,7 +20,7 @@ Point = tuple[float, float]
 Box = tuple[Point, Point, Point, Point]
 
 DocumentStatus = Literal["queued", "running", "completed", "partial", "failed", "cancelled"]
-PageSourceKind = Literal["ocr", "text_layer"]
+PageSourceKind = Literal["ocr", "text_layer", "mixed"]
 
 
 class Contract(BaseModel):
@@ -107,6 +107,15 @@ class Detection(Contract):
     page_number: int = Field(ge=1)
 
 
+class Word(Contract):
+    """One word of a line. `line` is the index of that line in `PageText.detections`, from 0."""
+
+    text: str
+    box: Box
+    confidence: float = Field(ge=0, le=1)
+    line: int = Field(ge=0)
+
+
 class PageText(Contract):
     """Everything known about one page.
 
@@ -124,6 +133,7 @@ class PageText(Contract):
     engine: str
     text: str
     detections: tuple[Detection, ...]
+    words: tuple[Word, ...] = Field((), description="Words in the order of the text; empty where they are not known.")
     confidence: float | None = Field(None, description="Mean over the characters read; None for a page without text.")
     timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
 

@@ -104,7 +104,7 @@ def _broker_connection() -> dict[str, Any]:
 def _worker(settings: Settings) -> dict[str, Any]:
     return {
         # CUDA cannot be used in a forked child of a process that has touched it. (5.7)
-        "worker_pool_start_method": "spawn" if settings.paddleocr_use_gpu else "fork",
+        "worker_pool_start_method": "spawn" if settings.uses_gpu else "fork",
         # A pool process loads its models before it reports alive; the default of 4 s would kill it while it does.
         "worker_proc_alive_timeout": float(settings.quire_warm_up_seconds),
         # OCR libraries leak: replace a process after so many tasks, and above so much memory (KiB).

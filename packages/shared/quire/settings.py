@@ -47,11 +47,18 @@ class Settings(BaseSettings):
     # PaddleOCR.
     paddleocr_lang: str = "en"
     paddleocr_use_gpu: bool = False
+    paddleocr_device: str | None = Field(None, pattern=r"^(cpu|gpu(:\d+)?)$")
+    paddleocr_page_batch: int | None = Field(None, gt=0)
+    paddleocr_rec_batch: int | None = Field(None, gt=0)
+    paddleocr_enable_hpi: bool = False
     paddleocr_min_confidence: float = Field(0.5, ge=0, le=1)
     paddleocr_pdf_dpi: int = Field(180, ge=36, le=600)
     paddleocr_det_model_dir: Path | None = None
     paddleocr_rec_model_dir: Path | None = None
     paddleocr_cls_model_dir: Path | None = None
+    quire_ocr_engine: Literal["lean", "paddleocr"] | None = None
+    quire_ocr_preset: Literal["fast", "balanced", "accurate"] = "balanced"
+    quire_gpu_provider: Literal["cuda", "tensorrt"] = "cuda"
     quire_cpu_engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
     quire_models: Literal["bundled", "download"] | None = None
     quire_model_dir: Path = Path(".quire/models")
@@ -101,6 +108,20 @@ class Settings(BaseSettings):
     def consumed_queue(self) -> str:
         """The queue of a worker that is started without `-Q`: `CELERY_QUEUE`, else the default queue."""
         return self.celery_queue or self.default_queue
+
+    @property
+    def ocr_device(self) -> str:
+        """Where pages are read: `cpu`, or `gpu:N` for the GPU of that index.
+
+        `PADDLEOCR_DEVICE`, else GPU 0 with `PADDLEOCR_USE_GPU`, else the CPU.
+        """
+        device = self.paddleocr_device or ("gpu" if self.paddleocr_use_gpu else "cpu")
+        return "gpu:0" if device == "gpu" else device
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether pages are read on a GPU."""
+        return self.ocr_device != "cpu"
 
     @property
     def sqlalchemy_url(self) -> str | None:

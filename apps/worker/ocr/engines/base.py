@@ -11,15 +11,26 @@ from quire.pages import PageImage
 
 
 @dataclass(frozen=True)
+class TextWord:
+    """One word of a line: a run without white space. `box` and `confidence` are as those of `TextLine`."""
+
+    text: str
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True)
 class TextLine:
     """One line as an engine or a text layer gives it.
 
-    `box` is in pixels of the page image, clockwise from the text's own top left. `confidence` is from 0 to 1.
+    `box` is in pixels of the page image, clockwise from the text's own top left. `confidence` is from 0 to 1. `words`
+    are in the order of the text; empty where an engine does not know them.
     """
 
     text: str
     box: Box
     confidence: float
+    words: tuple[TextWord, ...] = ()
 
 
 class OcrEngine(Protocol):

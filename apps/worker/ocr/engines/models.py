@@ -15,7 +15,8 @@ import yaml
 from ocr.engines import opencv_alias
 from quire.errors import EngineUnavailable
 
-Runtime = Literal["onnxruntime", "paddle"]
+# `hpi` is PaddleOCR's high-performance inference plugin, which chooses a runtime for each model itself.
+Runtime = Literal["onnxruntime", "paddle", "hpi"]
 
 # PaddleOCR's name for each model, and its file in the `rapidocr` wheel.
 BUNDLED_DETECTION: Final = ("PP-OCRv6_small_det", "PP-OCRv6_det_small.onnx")
@@ -24,6 +25,12 @@ BUNDLED_RECOGNITION: Final = ("PP-OCRv6_small_rec", "PP-OCRv6_rec_small.onnx")
 _RUNTIME_FILES: Final[dict[Runtime, tuple[str, ...]]] = {
     "onnxruntime": ("inference.onnx",),
     "paddle": ("inference.json", "inference.pdmodel"),
+    "hpi": ("inference.onnx", "inference.json", "inference.pdmodel"),
+}
+_REMEDY: Final[dict[Runtime, str]] = {
+    "onnxruntime": "Convert the model, or set QUIRE_CPU_ENGINE=paddle.",
+    "paddle": "Convert the model, or set QUIRE_CPU_ENGINE=onnxruntime.",
+    "hpi": "Export the model with PaddleX 3.",
 }
 
 
@@ -47,10 +54,9 @@ def given_model(directory: Path, variable: str, runtime: Runtime) -> Model:
     if not description.is_file():
         raise EngineUnavailable(f"{variable}: {directory} has no inference.yml. Export the model with PaddleX 3.")
     if not any((directory / name).is_file() for name in _RUNTIME_FILES[runtime]):
-        other: Runtime = "paddle" if runtime == "onnxruntime" else "onnxruntime"
         raise EngineUnavailable(
             f"{variable}: {directory} has none of {', '.join(_RUNTIME_FILES[runtime])}, which the {runtime} runtime "
-            f"reads. Convert the model, or set QUIRE_CPU_ENGINE={other}."
+            f"reads. {_REMEDY[runtime]}"
         )
     try:
         name = yaml.safe_load(description.read_text(encoding="utf-8"))["Global"]["model_name"]
@@ -87,13 +93,36 @@ def bundled_models(model_dir: Path) -> tuple[Model, Model]:
     return Model(detection, target / detection), Model(recognition, target / recognition)
 
 
+def downloaded_runtime(language: str, runtime: Runtime) -> Runtime:
+    """The runtime for the models that PaddleOCR downloads for a language: `runtime`, where it offers them for that.
+
+    Not every model is offered as an ONNX graph (PP-OCRv3's, for Kannada, is not); all are offered for Paddle.
+    """
+    if runtime != "onnxruntime":
+        return runtime
+    opencv_alias.install()
+    from paddlex.inference.utils.official_models import ONNX_SUPPORTED_MODELS
+
+    return runtime if set(names_for(language)) <= ONNX_SUPPORTED_MODELS else "paddle"
+
+
+def names_for(language: str) -> tuple[str, ...]:
+    """PaddleOCR's names of the detector and the recogniser of a language; empty where it has none."""
+    opencv_alias.install()
+    from paddleocr import PaddleOCR
+
+    # The method does not use its instance, which would load the models.
+    names = PaddleOCR._get_ocr_model_names(None, language, None)
+    return tuple(name for name in names if name is not None)
+
+
 def _lay_out(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundled-") as scratch:
         for name, file_name in (BUNDLED_DETECTION, BUNDLED_RECOGNITION):
             directory = Path(scratch) / "models" / name
             directory.mkdir(parents=True)
-            shutil.copyfile(_wheel_models() / file_name, directory / "inference.onnx")
+            shutil.copyfile(wheel_models() / file_name, directory / "inference.onnx")
             description = yaml.safe_dump(_inference_yml(name, directory / "inference.onnx"), allow_unicode=True)
             (directory / "inference.yml").write_text(description, encoding="utf-8")
         try:
@@ -104,7 +133,12 @@ def _lay_out(target: Path) -> None:
                 raise
 
 
-def _wheel_models() -> Path:
+def wheel_models() -> Path:
+    """The folder of ONNX files within the `rapidocr` wheel.
+
+    Raises:
+        EngineUnavailable: it is not installed, or without them.
+    """
     spec = importlib.util.find_spec("rapidocr")
     if spec is None or not spec.submodule_search_locations:
         raise EngineUnavailable("The rapidocr package is installed without its models. Install its wheel again.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from ocr.engines import models, opencv_alias
 from ocr.engines.base import TextLine
+from ocr.engines.halving import at_half_size, in_halves, is_out_of_memory
 from ocr.languages import language_code, merge_languages
 from quire.contracts import Box
-from quire.errors import EngineUnavailable, OutOfMemory
+from quire.errors import EngineUnavailable
 from quire.pages import PageImage
 from quire.settings import Settings, set_default_environment
 
@@ -30,7 +32,12 @@ DETECTION_UNCLIP_RATIO: Final = 1.6
 # PaddleOCR turns a crop upright when it is this much taller than wide.
 _TURNED_CROP_RATIO: Final = 1.5
 _SMALLEST_SIDE: Final = 4
-_OUT_OF_MEMORY: Final = ("bad_alloc", "failed to allocate", "out of memory", "resourceexhausted", "resource exhausted")
+
+# Pages that the detector takes at once on a CPU, which gains nothing from more, and on a GPU.
+_CPU_PAGE_BATCH: Final = 1
+_GPU_PAGE_BATCH: Final = 8
+# Crops of lines that the recogniser takes at once: PaddleOCR's own number, since another one reads other text.
+_REC_BATCH: Final = 6
 
 
 class PaddleEngine:
@@ -42,19 +49,21 @@ class PaddleEngine:
         self._settings = settings
         self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
         self._pipelines: dict[str, Any] = {}
+        self._page_batch = settings.paddleocr_page_batch or (_GPU_PAGE_BATCH if settings.uses_gpu else _CPU_PAGE_BATCH)
+        self._rec_batch = settings.paddleocr_rec_batch or _REC_BATCH
 
     @property
     def version(self) -> str:
-        """PaddleOCR's version, the runtime and the models: what decides the text that comes out."""
-        return f"{version('paddleocr')}+{self._runtime}.{self._source}"
+        """PaddleOCR's version, the runtime, the models and the recogniser's batch, where it is not the usual one."""
+        # In a batch all crops are padded to the widest one, and that changes a character here and there.
+        batch = "" if self._rec_batch == _REC_BATCH else f".batch{self._rec_batch}"
+        return f"{version('paddleocr')}+{self._runtime}.{self._source}{batch}"
 
     @property
     def _runtime(self) -> models.Runtime:
-        return "paddle" if self._settings.paddleocr_use_gpu else self._settings.quire_cpu_engine
-
-    @property
-    def _device(self) -> str:
-        return "gpu:0" if self._settings.paddleocr_use_gpu else "cpu"
+        if self._settings.paddleocr_enable_hpi:
+            return "hpi"
+        return "paddle" if self._settings.uses_gpu else self._settings.quire_cpu_engine
 
     @property
     def _source(self) -> str:
@@ -68,7 +77,10 @@ class PaddleEngine:
             "engine": self.name,
             "version": self.version,
             "runtime": self._runtime,
-            "device": self._device,
+            "device": self._settings.ocr_device,
+            "page_batch": self._page_batch,
+            "rec_batch": self._rec_batch,
+            "hpi": self._settings.paddleocr_enable_hpi,
             "threads": self._threads,
             "models": self._source,
             "loaded": sorted(self._pipelines),
@@ -80,26 +92,26 @@ class PaddleEngine:
         self.recognize([PageImage(1, _warm_up_page())], languages)
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
-        """See `OcrEngine.recognize`."""
+        """See `OcrEngine.recognize`. Pages of one size are read together; what is read does not depend on it."""
         pipeline = self._pipeline(languages)
-        return [self._read(pipeline, image) for image in images]
+        found: dict[int, list[TextLine]] = {}
+        for batch in _of_one_size(images, self._page_batch):
+            lines = in_halves([images[index] for index in batch], partial(self._read, pipeline))
+            found.update(zip(batch, lines, strict=True))
+        return [found.get(index, []) for index in range(len(images))]
 
-    def _read(self, pipeline: Any, image: PageImage) -> list[TextLine]:
-        if min(image.width, image.height) < _SMALLEST_SIDE:
-            return []
+    def _read(self, pipeline: Any, images: Sequence[PageImage]) -> list[list[TextLine]]:
+        """The lines of images of one size, which are one batch."""
+        if len(images) == 1:
+            # The pipeline reads the lines of one page at a time: only for a single page do fewer at once help.
+            return at_half_size(self._rec_batch, partial(_predict, pipeline, images))
         try:
-            (page,) = pipeline.predict(np.ascontiguousarray(image.pixels[:, :, ::-1]))
-        except MemoryError:
-            raise OutOfMemory(f"Page {image.number} needs more memory than there is.") from None
+            return _predict(pipeline, images, self._rec_batch)
         except Exception as error:
-            if any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
-                raise OutOfMemory(f"Page {image.number} needs more memory than there is.") from None
+            if is_out_of_memory(error):
+                # The detector takes all pages at one scale: the next batch would not fit either.
+                self._page_batch = min(self._page_batch, (len(images) + 1) // 2)
             raise
-        return [
-            TextLine(text, _box(polygon, text), float(min(max(score, 0.0), 1.0)))
-            for polygon, text, score in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
-            if text.strip()
-        ]
 
     def _pipeline(self, languages: Sequence[str]) -> Any:
         language = self._model_language(languages)
@@ -142,22 +154,13 @@ class PaddleEngine:
         logging.getLogger("paddlex").setLevel(logging.WARNING)
         return paddleocr
 
-    def _require_gpu(self) -> None:
-        """Refuse a Paddle that cannot use a GPU: PaddleX would read on the CPU, slowly and without a word."""
-        import paddle
-
-        if not paddle.device.is_compiled_with_cuda():
-            raise EngineUnavailable(
-                "PADDLEOCR_USE_GPU is set, but this paddlepaddle is built for the CPU: install paddlepaddle-gpu."
-            )
-        if paddle.device.cuda.device_count() == 0:
-            raise EngineUnavailable("PADDLEOCR_USE_GPU is set, but Paddle sees no GPU. Check the driver (nvidia-smi).")
-
     def _build(self, language: str) -> Any:
         # First of all: laying out the bundled models imports PaddleX, which reads its environment then.
         self._import()
-        if self._settings.paddleocr_use_gpu:
-            self._require_gpu()
+        if self._settings.uses_gpu:
+            _require_gpu(self._settings.ocr_device)
+        if self._settings.paddleocr_enable_hpi:
+            _require_hpi()
         source = self._source
         if source == "bundled" and language not in self._shared_languages:
             raise EngineUnavailable(
@@ -166,7 +169,7 @@ class PaddleEngine:
         if source != "download":
             return self._create(self._runtime, self._models_on_disk())
         try:
-            return self._create(self._runtime, {"lang": language})
+            return self._create(models.downloaded_runtime(language, self._runtime), {"lang": language})
         except EngineUnavailable:
             if language not in self._shared_languages:
                 raise
@@ -178,7 +181,7 @@ class PaddleEngine:
             self._settings.paddleocr_det_model_dir,
             self._settings.paddleocr_rec_model_dir,
         )
-        if not (given_detection and given_recognition) and self._runtime != "onnxruntime":
+        if not (given_detection and given_recognition) and self._runtime == "paddle":
             raise EngineUnavailable(
                 "The bundled models are ONNX graphs. With the Paddle runtime set both PADDLEOCR_DET_MODEL_DIR and "
                 "PADDLEOCR_REC_MODEL_DIR, or neither of them together with QUIRE_MODELS=download."
@@ -210,15 +213,9 @@ class PaddleEngine:
                 "textline_orientation_model_name": model.name,
                 "textline_orientation_model_dir": str(model.directory),
             }
-        runtime_options: dict[str, Any] = (
-            {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": self._threads}}
-            if runtime == "onnxruntime"
-            # Paddle 3.3 fails on detection graphs through oneDNN ("ConvertPirAttribute2RuntimeAttribute").
-            else {"engine": "paddle_static", "cpu_threads": self._threads, "enable_mkldnn": False}
-        )
         try:
             return paddleocr.PaddleOCR(
-                device=self._device,
+                device=self._settings.ocr_device,
                 use_doc_orientation_classify=False,
                 use_doc_unwarping=False,
                 use_textline_orientation=classifier is not None,
@@ -226,7 +223,7 @@ class PaddleEngine:
                 text_det_limit_type="max",
                 text_det_box_thresh=DETECTION_BOX_THRESHOLD,
                 text_det_unclip_ratio=DETECTION_UNCLIP_RATIO,
-                **runtime_options,
+                **self._runtime_options(runtime),
                 **chosen,
             )
         except EngineUnavailable:
@@ -234,6 +231,83 @@ class PaddleEngine:
         except Exception as error:
             # PaddleX raises plain Exception for an unknown language, a missing file and a failed download alike.
             raise EngineUnavailable(f"PaddleOCR could not load its models: {_first_line(error)}") from error
+
+    def _runtime_options(self, runtime: models.Runtime) -> dict[str, Any]:
+        if runtime == "onnxruntime":
+            return {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": self._threads}}
+        if runtime == "hpi":
+            # PaddleX leaves the plugin out where an engine is named.
+            return {"enable_hpi": True, "engine_config": {"hpi": {}}}
+        # Paddle 3.3 fails on detection graphs through oneDNN ("ConvertPirAttribute2RuntimeAttribute").
+        return {"engine": "paddle_static", "cpu_threads": self._threads, "enable_mkldnn": False}
+
+
+def _require_gpu(device: str) -> None:
+    """Refuse a Paddle that cannot use this GPU: PaddleX would read on the CPU, slowly and without a word."""
+    import paddle
+
+    if not paddle.device.is_compiled_with_cuda():
+        raise EngineUnavailable(
+            f"Pages are to be read on {device} (PADDLEOCR_USE_GPU, PADDLEOCR_DEVICE), but this paddlepaddle is built "
+            "for the CPU: install paddlepaddle-gpu."
+        )
+    count = paddle.device.cuda.device_count()
+    if int(device.partition(":")[2]) >= count:
+        raise EngineUnavailable(
+            f"Pages are to be read on {device} (PADDLEOCR_USE_GPU, PADDLEOCR_DEVICE), but Paddle sees {count} GPUs. "
+            "Check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES."
+        )
+
+
+def _require_hpi() -> None:
+    """Refuse to go on without the plugin that was asked for."""
+    if importlib.util.find_spec("ultra_infer") is None:
+        raise EngineUnavailable(
+            "PADDLEOCR_ENABLE_HPI is set, but PaddleOCR's high-performance inference plugin is not installed: run "
+            "`paddleocr install_hpi_deps cpu` (or gpu), or unset it."
+        )
+
+
+def _of_one_size(images: Sequence[PageImage], most: int) -> Iterator[list[int]]:
+    """Indices of the images, in lists of up to `most` of the same size; an image too small for text is in none.
+
+    PaddleX stacks the pages of a batch for its detector, which takes one shape only.
+    """
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index, image in enumerate(images):
+        if min(image.width, image.height) >= _SMALLEST_SIDE:
+            by_size.setdefault((image.width, image.height), []).append(index)
+    for indices in by_size.values():
+        for start in range(0, len(indices), most):
+            yield indices[start : start + most]
+
+
+def _predict(pipeline: Any, images: Sequence[PageImage], rec_batch: int) -> list[list[TextLine]]:
+    """The lines of images of one size: one batch for the detector, up to `rec_batch` crops for the recogniser.
+
+    PaddleX takes batch sizes only when a pipeline is built; the samplers of its models have them as attributes.
+    """
+    stages = pipeline.paddlex_pipeline
+    stages.batch_sampler.batch_size = len(images)
+    stages.text_det_model.batch_sampler.batch_size = len(images)
+    stages.text_rec_model.batch_sampler.batch_size = rec_batch
+    if stages.use_textline_orientation:
+        # In larger batches PaddleX 3.7 gives every crop the orientation of the first one.
+        stages.textline_orientation_model.batch_sampler.batch_size = 1
+    pages = pipeline.predict([np.ascontiguousarray(image.pixels[:, :, ::-1]) for image in images])
+    return [_lines(page) for page in pages]
+
+
+def _lines(page: Any) -> list[TextLine]:
+    # 1: the text-line orientation model found the crop upside down. Absent where the page has no lines.
+    angles = page.get("textline_orientation_angles") or ()
+    return [
+        TextLine(text, _box(polygon, text, upside_down=angle == 1), float(min(max(score, 0.0), 1.0)))
+        for polygon, text, score, angle in zip(
+            page["rec_polys"], page["rec_texts"], page["rec_scores"], angles, strict=True
+        )
+        if text.strip()
+    ]
 
 
 def _named(detection: models.Model, recognition: models.Model) -> dict[str, Any]:
@@ -245,14 +319,19 @@ def _named(detection: models.Model, recognition: models.Model) -> dict[str, Any]
     }
 
 
-def _box(polygon: Any, text: str) -> Box:
-    """PaddleOCR's polygon, int16 of shape (4, 2) from the image's top left, starting at the text's own top left."""
+def _box(polygon: Any, text: str, *, upside_down: bool = False) -> Box:
+    """PaddleOCR's polygon, int16 of shape (4, 2) from the image's top left, starting at the text's own top left.
+
+    `upside_down`: PaddleOCR turned its crop by half before reading it.
+    """
     points = [(float(x), float(y)) for x, y in polygon]
     width = np.hypot(points[1][0] - points[0][0], points[1][1] - points[0][1])
     height = np.hypot(points[3][0] - points[0][0], points[3][1] - points[0][1])
     if len(text) > 1 and height >= _TURNED_CROP_RATIO * width:
         # The line runs down the page: PaddleOCR turned its crop a quarter to the left before reading it.
         points = points[1:] + points[:1]
+    if upside_down:
+        points = points[2:] + points[:2]
     return points[0], points[1], points[2], points[3]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from quire.contracts import Detection, OcrOptions, PageError
+from quire.contracts import Detection, OcrOptions, PageError, PageText
 from quire.database.tables import Document, Page
 from quire.errors import QuireError
 
@@ -174,6 +174,14 @@ def read_detections(session: Session, document_id: UUID) -> list[Detection]:
     return [Detection.model_validate(found) for (detections,) in rows for found in detections or ()]
 
 
+def read_pages(session: Session, document_id: UUID) -> list[PageText]:
+    """The pages of a document that were read, by number. One from before there were words has none."""
+    found = session.scalars(
+        select(Page).where(Page.document_id == document_id, Page.status == "done").order_by(Page.number)
+    )
+    return [_page_text(page) for page in found]
+
+
 def read_page_errors(session: Session, document_id: UUID) -> list[PageError]:
     """The pages of a document that were given up, and why."""
     rows = session.execute(
@@ -207,3 +215,10 @@ def status_of(document: Document) -> dict[str, Any]:
         "pages_done": document.pages_done,
         "pages_failed": document.pages_failed,
     }
+
+
+def _page_text(page: Page) -> PageText:
+    columns = PageText.model_fields.keys() - {"page_number"}
+    # What is NULL takes the contract's default.
+    known = {name: value for name in columns if (value := getattr(page, name)) is not None}
+    return PageText(page_number=page.number, **known)

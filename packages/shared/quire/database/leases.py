@@ -57,12 +57,12 @@ _FINISH_PAGES = text("""
     UPDATE pages p
     SET status = r.status, lease_token = NULL, lease_expires_at = NULL, finished_at = now(),
         width = r.width, height = r.height, dpi = r.dpi, rotation = r.rotation, source = r.source, engine = r.engine,
-        text = r.text, detections = r.detections, confidence = r.confidence, timings = r.timings,
+        text = r.text, detections = r.detections, words = r.words, confidence = r.confidence, timings = r.timings,
         error_code = r.code, error_message = r.message
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
         page_number integer, status text, width integer, height integer, dpi double precision, rotation smallint,
-        source text, engine text, text text, detections jsonb, confidence double precision, timings jsonb,
-        code text, message text)
+        source text, engine text, text text, detections jsonb, words jsonb, confidence double precision,
+        timings jsonb, code text, message text)
     WHERE p.document_id = :document_id AND p.number = r.page_number
       AND p.lease_token = :token AND p.status = 'leased'
     RETURNING p.status

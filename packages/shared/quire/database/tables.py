@@ -69,8 +69,8 @@ class Document(Base):
 class Page(Base):
     """One page: its lease while it is worked on, its text when it is done, its error when it is given up.
 
-    `attempts` is raised by the lease, before the work. Boxes in `detections` are in pixels of an image of `width` ×
-    `height`; see `quire.contracts.PageText`.
+    `attempts` is raised by the lease, before the work. Boxes in `detections` and `words` are in pixels of an image of
+    `width` × `height`; see `quire.contracts.PageText`. `words` is None for pages read before there were words.
     """
 
     __tablename__ = "pages"
@@ -91,6 +91,7 @@ class Page(Base):
     engine: Mapped[str | None] = mapped_column(Text)
     text: Mapped[str | None] = mapped_column(Text)
     detections: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    words: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     confidence: Mapped[float | None] = mapped_column()
     timings: Mapped[dict[str, float] | None] = mapped_column(JSONB)
     error_code: Mapped[str | None] = mapped_column(Text)

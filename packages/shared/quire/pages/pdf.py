@@ -100,12 +100,12 @@ class PdfSource:
     def geometry(self, number: int, dpi: float) -> PageGeometry:
         """How page `number` lies on the image that `image(number, dpi)` gives."""
         with self.page(number) as page:
-            return self._geometry(page, dpi)
+            return self.geometry_of(page, dpi)
 
     def image(self, number: int, dpi: float) -> PageImage:
         """See `PageSource.image`. Annotations and form fields are drawn, on white."""
         with self.page(number) as page:
-            geometry = self._geometry(page, dpi)
+            geometry = self.geometry_of(page, dpi)
             try:
                 bitmap = page.render(scale=geometry.dpi / POINTS_PER_INCH, rev_byteorder=True, force_bitmap_format=None)
                 # A copy: the bitmap's memory goes with the bitmap. Four-channel pages drop the unused byte.
@@ -117,7 +117,8 @@ class PdfSource:
                 raise Corrupt(f"Page {number} of the PDF is damaged and cannot be rendered.") from None
         return PageImage(number, pixels, geometry.dpi, geometry.rotation)
 
-    def _geometry(self, page: Any, dpi: float) -> PageGeometry:
+    def geometry_of(self, page: Any, dpi: float) -> PageGeometry:
+        """`geometry` of a page that is open already, as `page` gives it."""
         # A page box of no extent is legal to write and impossible to draw: it becomes one pixel.
         width, height = (max(float(side), 0.01) for side in page.get_size())
         scale = min(dpi / POINTS_PER_INCH, math.sqrt(self._limits.max_render_pixels / (width * height)))
