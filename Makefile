@@ -10,14 +10,16 @@ FORMAT ?= text
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run up ocr test check format bench requirements setup clean
+.PHONY: help run up ocr test check format bench bench-peers bench-gpu requirements setup clean
 
 help:
 	@echo "make run               start everything, read two samples, keep serving (FILE=… reads that file, PORT=…)"
 	@echo "make ocr FILE=…        read one document and print its text (FORMAT=json: one JSON object a page)"
 	@echo "make test              every test, against real Redis, Postgres and S3 servers"
 	@echo "make check             formatting, lint, types, and which package may import which"
-	@echo "make bench             accuracy and speed through the queue, next to the engine alone"
+	@echo "make bench             accuracy and speed through the queue and next to other OCR systems"
+	@echo "make bench-peers       the second half of it (ARGS='--presets fast,balanced,accurate --cold')"
+	@echo "make bench-gpu         pages a second on a GPU (ARGS='--batches 4,8'; Error 3: there is none)"
 	@echo "make requirements      compile the pinned requirement files (UPGRADE=--upgrade)"
 
 setup: $(VENV)/.installed
@@ -54,6 +56,13 @@ format: setup
 
 bench: setup
 	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks
+	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.peers
+
+bench-peers: setup
+	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-gpu: setup
+	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.gpu $(ARGS)
 
 requirements: setup
 	@UPGRADE="$(UPGRADE)" requirements/compile.sh

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import through_queue
+from benchmarks.arguments import positive
 from benchmarks.direct import DirectEngine
 from benchmarks.long_pdf import DPI, write_long_pdf
 from benchmarks.machine import machine_facts
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--receipts", type=_positive, metavar="N", help="use the first N only (default: all)")
+    parser.add_argument("--receipts", type=positive, metavar="N", help="use the first N only (default: all)")
     parser.add_argument(
-        "--rounds", type=_positive, default=3, metavar="N", help="direct and queue in turns (default: 3)"
+        "--rounds", type=positive, default=3, metavar="N", help="direct and queue in turns (default: 3)"
     )
     parser.add_argument(
         "--pdf-pages", type=int, default=200, metavar="N", help="length of the PDF (default: 200; 0: none)"
@@ -73,13 +74,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "bench.json", metavar="PATH", help="JSON file"
     )
     return parser.parse_args(arguments)
-
-
-def _positive(value: str) -> int:
-    number = int(value)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def _measure(stack: Stack, receipts: Sequence[Receipt], count: int) -> list[Round]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pypdfium2 as pdfium
 from PIL import Image
 
+from benchmarks.picture_pdf import write_picture_pdf
 from benchmarks.receipts import Receipt
 
 # Pages are rendered at the resolution their pictures have.
@@ -21,13 +21,7 @@ _HEIGHT_PIXELS: Final = 320
 def write_long_pdf(target: Path, receipts: Sequence[Receipt], pages: int) -> None:
     """Write a PDF of so many pages; the receipts repeat."""
     pictures = [_upper_part(receipt.image) for receipt in receipts]
-    document = pdfium.PdfDocument.new()
-    try:
-        for index in range(pages):
-            _add_page(document, pictures[index % len(pictures)])
-        document.save(target)
-    finally:
-        document.close()
+    write_picture_pdf(target, (pictures[index % len(pictures)] for index in range(pages)), DPI)
 
 
 def _upper_part(image: Path) -> bytes:
@@ -39,14 +33,3 @@ def _upper_part(image: Path) -> bytes:
     buffer = io.BytesIO()
     picture.crop((0, 0, _WIDTH_PIXELS, min(height, _HEIGHT_PIXELS))).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
-
-
-def _add_page(document: Any, jpeg: bytes) -> None:
-    picture = pdfium.PdfImage.new(document)
-    picture.load_jpeg(io.BytesIO(jpeg), inline=True)
-    width, height = (pixels * 72 / DPI for pixels in picture.get_px_size())
-    picture.set_matrix(pdfium.PdfMatrix().scale(width, height))
-    page = document.new_page(width, height)
-    page.insert_obj(picture)
-    page.gen_content()
-    page.close()

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-_PACKAGES: Final = ("paddleocr", "paddlex", "onnxruntime", "rapidocr", "celery", "SQLAlchemy", "numpy")
+_PACKAGES: Final = ("paddleocr", "paddlex", "onnxruntime", "openvino", "rapidocr", "celery", "SQLAlchemy", "numpy")
 
 
 def machine_facts() -> dict[str, Any]:

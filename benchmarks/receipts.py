@@ -13,8 +13,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 _COORDINATES: Final = 8
 
 
-class ReceiptsMissing(Exception):
+class DataMissing(Exception):
     """There is nothing to measure with; the message says where it was looked for."""
+
+
+class ReceiptsMissing(DataMissing):
+    """There are no receipts."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,18 @@ class Receipt:
     truth: str
 
 
+def data_folder() -> Path:
+    """`QUIRE_TEST_DATA` (default: `../shared/data` beside the checkout), whether it is there or not."""
+    return Path(os.environ.get("QUIRE_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
 def find_receipts(most: int | None = None) -> list[Receipt]:
-    """The receipts below `QUIRE_TEST_DATA` (default: `../shared/data` beside the checkout), the first `most` of them.
+    """The receipts in `data_folder()`, the first `most` of them.
 
     Raises:
         ReceiptsMissing: there are none.
     """
-    data = Path(os.environ.get("QUIRE_TEST_DATA") or ROOT.parent / "shared" / "data")
-    folder = data / "receipts"
+    folder = data_folder() / "receipts"
     pairs = [(image, folder / "box" / f"{image.stem}.csv") for image in sorted((folder / "img").glob("*.jpg"))]
     receipts = [Receipt(image.stem, image, read_truth(boxes)) for image, boxes in pairs[:most] if boxes.is_file()]
     if not receipts:

@@ -43,7 +43,7 @@ class Report:
         return {
             "machine": self.machine,
             "receipts": self.receipts,
-            "accuracy": {"queue": _score_json(self.queue_score), "direct": _score_json(self.direct_score)},
+            "accuracy": {"queue": score_json(self.queue_score), "direct": score_json(self.direct_score)},
             "medians": {
                 "direct_seconds_per_page": _median(self.rounds, lambda each: each.direct_seconds),
                 "queue_seconds_per_page": _median(self.rounds, lambda each: each.queue_seconds),
@@ -140,7 +140,8 @@ def _median(rounds: Sequence[Round], value: Callable[[Round], float]) -> float:
     return round(median(value(each) for each in rounds), 4)
 
 
-def _score_json(score: WordScore) -> dict[str, float]:
+def score_json(score: WordScore) -> dict[str, float]:
+    """Counts as they are, shares rounded to a ten-thousandth."""
     return {
         **asdict(score),
         "precision": round(score.precision, 4),

@@ -1,0 +1,1 @@
+"""Pages a second on a GPU: `make bench-gpu`."""
