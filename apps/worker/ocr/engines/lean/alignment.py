@@ -1,0 +1,138 @@
+"""CTC decoding with places: which characters were read, how surely, and where along the line.
+
+Method: Graves et al., "Connectionist Temporal Classification" (2006), best path: repeated classes are one character,
+the blank separates. The steps of the path are columns of the line, eight pixels wide: they are where a character is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+BLANK: Final = 0
+# Pixels of the line's picture for each step of the recogniser.
+STEP_PIXELS: Final = 8
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the recogniser says about one line of T steps: arrays of shape (T,), `features` (T, F).
+
+    `best` are indices into `characters` (0 is the blank), `score` their probabilities, `space` the probability of a
+    space.
+    """
+
+    best: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float32]
+    space: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    characters: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Character:
+    """One character: probability, first and last step of its run, and the step at which it is surest."""
+
+    text: str
+    score: float
+    first: int
+    last: int
+    peak: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """A word: its text, mean probability, and where it begins and ends along the line, in steps."""
+
+    text: str
+    score: float
+    start: float
+    end: float
+
+
+def decode(steps: Steps, space_threshold: float) -> list[Character]:
+    """The characters of a line.
+
+    Between two characters the blank often wins by a little over the space, and two words become one: where a space's
+    probability reaches `space_threshold` at a step between them, it is read as one.
+    """
+    best = steps.best
+    starts = np.flatnonzero((best != BLANK) & np.concatenate(([True], best[1:] != best[:-1])))
+    found: list[Character] = []
+    previous = -1
+    for start in starts.tolist():
+        code = int(best[start])
+        end = start
+        while end + 1 < len(best) and best[end + 1] == code:
+            end += 1
+        text, peak = steps.characters[code], start + int(steps.score[start : end + 1].argmax())
+        if found and text != " " and found[-1].text != " ":
+            gap = steps.space[previous + 1 : start]
+            if len(gap) and gap.max() >= space_threshold:
+                where = previous + 1 + int(gap.argmax())
+                found.append(Character(" ", float(gap.max()), where, where, where))
+        found.append(Character(text, float(steps.score[peak]), start, end, peak))
+        previous = end
+    return found
+
+
+def text_of(characters: Sequence[Character]) -> str:
+    """The characters as one string, as read."""
+    return "".join(character.text for character in characters)
+
+
+def confidence_of(characters: Sequence[Character]) -> float:
+    """Mean probability of what is not space; 0 for nothing."""
+    scores = [character.score for character in characters if not character.text.isspace()]
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def words(characters: Sequence[Character], length: float) -> list[Span]:
+    """The words among the characters of a line of `length` steps.
+
+    A character's edges are half-way to its neighbours; at the ends of a word, where the neighbour is a space, they are
+    at most half a typical character away, so that a wide space is not part of the word.
+    """
+    inked = [character for character in characters if not character.text.isspace()]
+    if not inked:
+        return []
+    centres = [(character.first + character.last + 1) / 2 for character in characters]
+    half = _half_pitch(characters, centres)
+    spans: list[Span] = []
+    run: list[int] = []
+    for index, character in enumerate(characters):
+        if not character.text.isspace():
+            run.append(index)
+        if run and (character.text.isspace() or index == len(characters) - 1):
+            spans.append(_span(run, characters, centres, half, length))
+            run = []
+    return spans
+
+
+def _half_pitch(characters: Sequence[Character], centres: Sequence[float]) -> float:
+    """Half the usual distance, in steps, between neighbouring characters of one word."""
+    pitches = [
+        b - a
+        for a, b, first, second in zip(centres, centres[1:], characters, characters[1:], strict=False)
+        if not (first.text.isspace() or second.text.isspace())
+    ]
+    return float(np.median(pitches)) / 2 if pitches else 1.0
+
+
+def _span(
+    run: Sequence[int], characters: Sequence[Character], centres: Sequence[float], half: float, length: float
+) -> Span:
+    first, last = run[0], run[-1]
+    start, end = centres[first] - half, centres[last] + half
+    if first > 0:
+        start = max(start, (centres[first - 1] + centres[first]) / 2)
+    if last + 1 < len(characters):
+        end = min(end, (centres[last] + centres[last + 1]) / 2)
+    members = [characters[index] for index in run]
+    return Span(
+        text_of(members), confidence_of(members), float(np.clip(start, 0, length)), float(np.clip(end, 0, length))
+    )

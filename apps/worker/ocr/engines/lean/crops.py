@@ -1,0 +1,94 @@
+"""From a region of the page to the picture of one line, upright and of the recogniser's height."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from ocr.engines.lean.detection import Pixels, Quad
+
+# The height of the pictures that the recogniser reads, in pixels.
+LINE_HEIGHT: Final = 48
+# What lies around a line's picture: the middle of the range, zero to the recogniser.
+GREY: Final = 128
+# The longest line that is read in one piece, in pixels of LINE_HEIGHT: 66 times as wide as high.
+LONGEST_LINE: Final = 3200
+# How much is cut off a line's ends, and added above and below it, in heights of the line.
+_END_TRIM: Final = 0.1
+_MARGIN: Final = 0.05
+
+
+def sides(quad: Quad) -> tuple[float, float]:
+    """Width and height of a box, along its own edges, in pixels."""
+    return float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[3] - quad[0]))
+
+
+def turned(quad: Quad, quarters: int) -> Quad:
+    """The same box, its first corner moved by quarter turns clockwise: where text turned so begins."""
+    return np.ascontiguousarray(np.roll(quad, -quarters, axis=0))
+
+
+def extent(quad: Quad) -> tuple[float, float]:
+    """Where along a box its picture begins and ends, as shares of the box's width.
+
+    A detected box reaches further beyond the ends of a line than above and below it, and every pixel of a line's length
+    is time.
+    """
+    width, height = sides(quad)
+    trim = _END_TRIM * height / width if width >= 2 * height else 0.0
+    return trim, 1 - trim
+
+
+def part(quad: Quad, start: float, end: float, margin: float = 0.0) -> Quad:
+    """The part of a box between two shares of its width, with `margin` shares of its height more above and below."""
+    top, bottom, down = quad[1] - quad[0], quad[2] - quad[3], (quad[3] - quad[0]) * margin
+    return np.asarray(
+        [
+            quad[0] + top * start - down,
+            quad[0] + top * end - down,
+            quad[3] + bottom * end + down,
+            quad[3] + bottom * start + down,
+        ],
+        np.float32,
+    )
+
+
+def cut(pixels: Pixels, quad: Quad) -> Pixels:
+    """The picture of the line in a box, scaled to the height of a line: (48, W, 3), W at most `LONGEST_LINE`.
+
+    It shows the box from `extent(quad)[0]` to `[1]`. Beyond the page the page's border is repeated.
+    """
+    quad = part(quad, *extent(quad), _MARGIN)
+    width, height = (max(1, round(side)) for side in sides(quad))
+    line_width = min(LONGEST_LINE, max(1, round(width * LINE_HEIGHT / height)))
+    piece = _straight(pixels, quad) if _lies_straight(quad) else _warped(pixels, quad, width, height)
+    shrinks = piece.shape[0] > LINE_HEIGHT * 1.5
+    kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(piece, (line_width, LINE_HEIGHT), interpolation=kind), np.uint8)
+
+
+def _lies_straight(quad: Quad) -> bool:
+    """Whether the box is upright to within half a pixel, so that slicing the page gives it."""
+    left, right, top, bottom = quad[[0, 3], 0], quad[[1, 2], 0], quad[[0, 1], 1], quad[[2, 3], 1]
+    upright = bool(left.max() < right.min() and top.max() < bottom.min())
+    return upright and max(float(np.ptp(edge)) for edge in (left, right, top, bottom)) <= 1.0
+
+
+def _straight(pixels: Pixels, quad: Quad) -> Pixels:
+    height, width = pixels.shape[:2]
+    left, top = np.rint((quad[0] + quad[[3, 1], [0, 1]]) / 2).astype(int)
+    right, bottom = np.rint((quad[2] + quad[[1, 3], [0, 1]]) / 2).astype(int)
+    left, right = min(max(left, 0), width - 1), min(right, width)
+    top, bottom = min(max(top, 0), height - 1), min(bottom, height)
+    return pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def _warped(pixels: Pixels, quad: Quad, width: int, height: int) -> Pixels:
+    target = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+    return np.asarray(
+        cv2.warpPerspective(pixels, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC),
+        np.uint8,
+    )

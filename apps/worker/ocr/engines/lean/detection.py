@@ -1,0 +1,113 @@
+"""Where text lines are: the probability map of a DB detector and the boxes in it.
+
+Method: Liao et al., "Real-time Scene Text Detection with Differentiable Binarization" (2020), as PaddleOCR applies it.
+A shrunken text region is grown back by area × ratio / perimeter; grown by the same distance on every side, the smallest
+rectangle around a rectangle is a larger rectangle, so no polygon clipping is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+# Corners (4, 2) float32 in pixels, clockwise from the top left.
+Quad = npt.NDArray[np.float32]
+
+# What the detector sees beyond the page: the mean of its training pictures.
+PADDING: Final = (124, 116, 104)
+
+_STRIDE: Final = 32
+# More boxes are not looked at: noise.
+_MOST_BOXES: Final = 3000
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """What counts as text.
+
+    `side`: pixels of the long side the page is shrunk to. `mask`, `box`: probabilities that a pixel, and a box on
+    average, is text. `unclip`: how far boxes are grown. `smallest`: shorter side of the smallest region in pixels of
+    the shrunken page, before growing.
+    """
+
+    side: int = 960
+    mask: float = 0.3
+    box: float = 0.5
+    unclip: float = 1.6
+    smallest: float = 3.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """One text line's place: `quad` in page pixels, `score` its mean probability of being text."""
+
+    quad: Quad
+    score: float
+
+
+def shrink(pixels: Pixels, side: int, step: int = _STRIDE) -> Pixels:
+    """The page at the size the detector reads: long side at most `side`, both sides multiples of `step`.
+
+    (H, W, 3) → (H', W', 3). A small page is not enlarged beyond the next multiple.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    new_height = max(step, round(height * scale / step) * step)
+    new_width = max(step, round(width * scale / step) * step)
+    if (new_height, new_width) == (height, width):
+        return np.ascontiguousarray(pixels)
+    kind = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (new_width, new_height), interpolation=kind), np.uint8)
+
+
+def with_padding(pixels: Pixels) -> Pixels:
+    """The detector's input for a shrunken page: (1, H + 1, W + 1, 3), padding above and on the left."""
+    return np.asarray(cv2.copyMakeBorder(pixels, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=PADDING), np.uint8)[None]
+
+
+def regions(logits: npt.NDArray[np.float32], page: tuple[int, int], options: DetectionOptions) -> list[Region]:
+    """The text regions in the detector's answer.
+
+    `logits` is (H', W'), `page` the (width, height) of the page that boxes are scaled to.
+    """
+    height, width = logits.shape
+    threshold = float(np.log(options.mask / (1 - options.mask)))
+    mask = (logits > threshold).view(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    scale = np.asarray([page[0] / width, page[1] / height], np.float32)
+    found: list[Region] = []
+    for contour in contours[:_MOST_BOXES]:
+        centre, size, angle = cv2.minAreaRect(contour)
+        if min(size) < options.smallest:
+            continue
+        score = _mean_probability(logits, cv2.boxPoints((centre, size, angle)))
+        if score < options.box:
+            continue
+        grown = size[0] * size[1] * options.unclip / (2 * (size[0] + size[1]))
+        corners = cv2.boxPoints((centre, (size[0] + 2 * grown, size[1] + 2 * grown), angle))
+        found.append(Region(_clockwise(np.asarray(corners, np.float32)) * scale, score))
+    return found
+
+
+def _mean_probability(logits: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
+    """The mean probability within a rectangle."""
+    height, width = logits.shape
+    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, [width - 1, height - 1])
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, [width - 1, height - 1])
+    inside = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
+    cv2.fillPoly(inside, [(corners - [left, top]).astype(np.int32)], 1)
+    part = 1 / (1 + np.exp(-logits[top : bottom + 1, left : right + 1]))
+    return float(cv2.mean(part, inside)[0])
+
+
+def _clockwise(corners: Quad) -> Quad:
+    """Corners in order from the top left, for a box that lies rather than stands on a corner."""
+    by_x = corners[np.argsort(corners[:, 0], kind="stable")]
+    left = by_x[:2][np.argsort(by_x[:2, 1], kind="stable")]
+    right = by_x[2:][np.argsort(by_x[2:, 1], kind="stable")]
+    return np.asarray([left[0], right[0], right[1], left[1]], np.float32)

@@ -1,0 +1,188 @@
+"""The lean engine: PP-OCR's networks without PaddleOCR around them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from ocr.engines.base import TextLine, TextWord
+from ocr.engines.halving import in_halves
+from ocr.engines.lean import alignment, crops, detection, reading, recognition, scripts, turned_pages
+from ocr.engines.lean.detection import Quad
+from ocr.engines.lean.files import model_files
+from ocr.engines.lean.loading import Loaded, load, runtime_for
+from ocr.engines.lean.network import Runtime
+from ocr.engines.lean.prepared import ModelFiles
+from ocr.engines.lean.presets import PRESETS
+from ocr.engines.lean.reading import Attempt, Reading
+from ocr.languages import merge_languages
+from quire.contracts import Box
+from quire.pages import PageImage
+from quire.settings import Settings
+
+# Raised whenever the same page may come out differently.
+_REVISION: Final = 1
+_SMALLEST_SIDE: Final = 4
+
+
+class LeanEngine:
+    """An `OcrEngine` over PP-OCR's detector and recogniser in OpenVINO, or in ONNX Runtime where that is missing.
+
+    Pages handed over together are detected side by side and their lines are read in common batches; what is read in a
+    line depends on its pixels only. Its threads are its own; call it from one thread.
+    """
+
+    name = "lean"
+
+    def __init__(self, settings: Settings, threads: int | None = None) -> None:
+        self._settings = settings
+        self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
+        self._preset = PRESETS[settings.quire_ocr_preset]
+        self._loaded: dict[scripts.Script, Loaded] = {}
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ocr")
+        # The threads are ours already: OpenCV's own would compete with them.
+        cv2.setNumThreads(1)
+
+    @property
+    def version(self) -> str:
+        """Revision, runtime, models and preset: what decides the text that comes out."""
+        return f"{_REVISION}+{self._runtime}.{self._files.name}.{self._settings.quire_ocr_preset}"
+
+    def describe(self) -> dict[str, Any]:
+        """See `OcrEngine.describe`."""
+        return {
+            "engine": self.name,
+            "version": self.version,
+            "runtime": self._runtime,
+            "device": self._settings.ocr_device,
+            "threads": self._threads,
+            "preset": self._settings.quire_ocr_preset,
+            "models": self._files.name,
+            "loaded": sorted(self._loaded),
+        }
+
+    def warm_up(self) -> None:
+        """See `OcrEngine.warm_up`."""
+        self.recognize([PageImage(1, _warm_up_page())], merge_languages(self._settings.paddleocr_lang, ()))
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        """See `OcrEngine.recognize`."""
+        loaded = self._load(languages)
+        return in_halves(images, lambda some: self._read(some, loaded))
+
+    @property
+    def _runtime(self) -> Runtime:
+        return runtime_for(self._settings)
+
+    @property
+    def _files(self) -> ModelFiles:
+        return model_files(self._settings)
+
+    def _load(self, languages: Sequence[str]) -> Loaded:
+        script = scripts.script_of(languages or merge_languages(self._settings.paddleocr_lang, ()))
+        if script not in self._loaded:
+            self._loaded[script] = load(self._settings, script, self._threads, precise=self._preset.precise)
+        return self._loaded[script]
+
+    def _read(self, images: Sequence[PageImage], loaded: Loaded) -> list[list[TextLine]]:
+        """The lines of each page; those of turned pages are read on the page turned upright, where more is found."""
+        pages = self._readings(images, loaded)
+        quarters = [turned_pages.page_quarters(found) for found in pages]
+        turned = [index for index, turns in enumerate(quarters) if turns]
+        upright = [turned_pages.upright(images[index], quarters[index]) for index in turned]
+        again = dict(zip(turned, zip(upright, self._readings(upright, loaded), strict=True), strict=True))
+        lines = [_lines(found, image) for found, image in zip(pages, images, strict=True)]
+        for index, (seen, found) in again.items():
+            back = [turned_pages.put_back(line, images[index], quarters[index]) for line in _lines(found, seen)]
+            lines[index] = back
+        return lines
+
+    def _readings(self, images: Sequence[PageImage], loaded: Loaded) -> list[list[Reading]]:
+        """What is read in each page's boxes, each the way it reads best."""
+        places = self._executor.map(lambda image: self._detect(image, loaded), images)
+        boxes = [reading.attempts(page, region.quad) for page, found in enumerate(places) for region in found]
+        readings = iter(self._attempt([way for ways in boxes for way in ways], images, loaded))
+        chosen = [reading.surest([next(readings) for _ in ways]) for ways in boxes]
+        pages: list[list[Reading]] = [[] for _ in images]
+        for read in self._turn_round(chosen, images, loaded):
+            pages[read.attempt.page].append(read)
+        return pages
+
+    def _detect(self, image: PageImage, loaded: Loaded) -> list[detection.Region]:
+        if min(image.width, image.height) < _SMALLEST_SIDE:
+            return []
+        options = self._preset.detection
+        small = detection.shrink(image.pixels, options.side)
+        logits = loaded.detector.run(detection.with_padding(small))["logits"][0, 0]
+        return detection.regions(logits, (image.width, image.height), options)
+
+    def _attempt(self, attempts: Sequence[Attempt], images: Sequence[PageImage], loaded: Loaded) -> list[Reading]:
+        """Read each box the way it is taken to run."""
+        pictures = list(
+            self._executor.map(lambda one: crops.cut(images[one.page].pixels, one.upright), attempts, chunksize=8)
+        )
+        answers = recognition.recognize(pictures, loaded.recognizer, loaded.characters, self._executor)
+        return [
+            Reading(attempt, picture.shape[1], characters)
+            for attempt, picture, characters in zip(
+                attempts, pictures, self._decode(answers, loaded.guard), strict=True
+            )
+        ]
+
+    def _decode(self, lines: Sequence[alignment.Steps], guard: scripts.ScriptGuard) -> list[list[alignment.Character]]:
+        decoded = [alignment.decode(steps, self._preset.space) for steps in lines]
+        for index, found in enumerate(guard.find_others(list(zip(lines, decoded, strict=True)))):
+            if found:
+                decoded[index] = alignment.decode(guard.with_all(lines[index]), self._preset.space)
+        return decoded
+
+    def _turn_round(
+        self, readings: Sequence[Reading], images: Sequence[PageImage], loaded: Loaded
+    ) -> Sequence[Reading]:
+        """The readings, those of upside-down pages made again from the other end."""
+        turned: dict[int, Reading] = {}
+        for group in reading.doubtful_groups(readings):
+            telling = reading.sample(group)
+            tried = self._attempt([read.attempt.opposite() for read in telling], images, loaded)
+            if reading.reads_better(tried, telling):
+                again = self._attempt([read.attempt.opposite() for read in group], images, loaded)
+                turned.update((id(old), new) for old, new in zip(group, again, strict=True))
+        return [turned.get(id(read), read) for read in readings]
+
+
+def _lines(readings: Sequence[Reading], image: PageImage) -> list[TextLine]:
+    return [_line(read, image) for read in readings if read.text.strip()]
+
+
+def _line(read: Reading, image: PageImage) -> TextLine:
+    quad = read.attempt.upright
+    begin, end = crops.extent(quad)
+    step = (end - begin) * alignment.STEP_PIXELS / read.width
+    words = tuple(
+        TextWord(
+            span.text,
+            _box(crops.part(quad, begin + span.start * step, begin + span.end * step), image),
+            min(span.score, 1.0),
+        )
+        for span in alignment.words(read.characters, read.width / alignment.STEP_PIXELS)
+    )
+    return TextLine(read.text, _box(quad, image), min(read.confidence, 1.0), words)
+
+
+def _box(quad: Quad, image: PageImage) -> Box:
+    """The corners within the page, to a hundredth of a pixel."""
+    within = np.clip(quad, 0, [image.width, image.height])
+    a, b, c, d = ((round(float(x), 2), round(float(y), 2)) for x, y in within)
+    return (a, b, c, d)
+
+
+def _warm_up_page() -> Any:
+    """A page with a line of text on it, so that both networks run."""
+    page = np.full((320, 640, 3), 255, np.uint8)
+    cv2.putText(page, "Quire 0123456789", (40, 170), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3)
+    return page

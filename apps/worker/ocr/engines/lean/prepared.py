@@ -1,0 +1,166 @@
+"""The models' files as the engine loads them: rebuilt once, kept in `QUIRE_MODEL_DIR`, loaded from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ocr.engines.lean.network import Runtime
+from ocr.engines.lean.scripts import Head, Script
+from quire.errors import EngineUnavailable
+
+# Raised whenever the files would come out differently.
+_RECIPE: Final = 4
+_CALIBRATIONS: Final = Path(__file__).parent / "calibrations"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where the published networks are. `characters` is PaddleX's `inference.yml`, where the ONNX file has none."""
+
+    detection: Path
+    recognition: Path
+    characters: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells these networks from others at a glance: the recogniser's file or folder name."""
+        path = self.recognition
+        return path.parent.name if path.stem == "inference" else path.stem
+
+    def digest(self) -> str:
+        """SHA-256 over all files, as hex."""
+        total = hashlib.sha256()
+        for path in (self.detection, self.recognition, self.characters):
+            if path is not None:
+                with path.open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Files ready to load. `classes` are the script set's, indices into `characters` (class 0 is the blank, "")."""
+
+    detection: Path
+    recognition: Path
+    characters: list[str]
+    classes: list[int]
+    head: Head
+
+    @property
+    def space(self) -> int | None:
+        """The class of the space, as an index into `characters`."""
+        return self.characters.index(" ") if " " in self.characters else None
+
+
+def prepare(files: ModelFiles, script: Script, runtime: Runtime, model_dir: Path, *, precise: bool) -> Prepared:
+    """The files for this script set, made where they are missing; several processes may do so at once.
+
+    Raises:
+        EngineUnavailable: a model is missing, damaged or of another kind, or `model_dir` cannot be written.
+    """
+    try:
+        kind = "float" if precise or runtime != "openvino" else "int8"
+        folder = model_dir.absolute() / "lean" / f"{_RECIPE}-{files.digest()[:16]}-{script}-{runtime}-{kind}"
+    except OSError as error:
+        raise EngineUnavailable(f"{error.filename} cannot be read: {error.strerror}.") from error
+    if not folder.is_dir():
+        try:
+            _make(files, script, folder, quantize=kind == "int8")
+        except OSError as error:
+            raise EngineUnavailable(
+                f"The models cannot be written to QUIRE_MODEL_DIR ({model_dir}): {error.strerror or error}."
+            ) from error
+    return _read(folder)
+
+
+def _read(folder: Path) -> Prepared:
+    description = json.loads((folder / "description.json").read_text(encoding="utf-8"))
+    return Prepared(
+        folder / description["detection"],
+        folder / description["recognition"],
+        description["characters"],
+        description["classes"],
+        Head(np.load(folder / "head-weights.npy"), np.load(folder / "head-bias.npy")),
+    )
+
+
+def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) -> None:
+    # Only here: what is prepared loads without the onnx package.
+    import onnx
+
+    from ocr.engines.lean import graphs, network, scripts
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+        work = Path(scratch) / "files"
+        work.mkdir()
+        characters = _characters(files)
+        classes = scripts.classes_of(script, characters)
+        kept_space = classes.index(characters.index(" ")) if " " in characters else None
+        recognition, head = graphs.recognition_graph(files.recognition, classes, kept_space)
+        names = {}
+        for name, model, source in (
+            ("detection", graphs.detection_graph(files.detection), files.detection),
+            ("recognition", recognition, files.recognition),
+        ):
+            onnx.save(model, str(work / f"{name}.onnx"))
+            ranges = _ranges(source) if quantize else None
+            if ranges is not None:
+                network.quantized(work / f"{name}.onnx", ranges, work / f"{name}.xml")
+            names[name] = f"{name}.xml" if ranges is not None else f"{name}.onnx"
+        np.save(work / "head-weights.npy", head.weights)
+        np.save(work / "head-bias.npy", head.bias)
+        (work / "description.json").write_text(
+            json.dumps({**names, "characters": characters, "classes": classes}), encoding="utf-8"
+        )
+        try:
+            # Whole or not at all: a second process that was faster is no error.
+            work.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+
+
+def _characters(files: ModelFiles) -> list[str]:
+    """All classes' characters: the blank, those the model names, and the space PaddleOCR adds."""
+    import onnx
+    import yaml
+
+    from ocr.engines.lean import graphs
+
+    named = graphs.characters_of(onnx.load(str(files.recognition)))
+    if not named and files.characters is not None:
+        try:
+            stored = yaml.safe_load(files.characters.read_text(encoding="utf-8"))["PostProcess"]["character_dict"]
+            named = [str(character) for character in stored if character]
+        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise EngineUnavailable(f"{files.characters} does not say PostProcess.character_dict.") from error
+    characters = ["", *named]
+    missing = graphs.class_count(files.recognition) - len(characters)
+    if missing == 1:
+        characters.append(" ")
+    elif missing:
+        raise EngineUnavailable(
+            f"{files.recognition} tells {len(characters) + missing} classes apart, but {len(characters)} are named."
+        )
+    return characters
+
+
+def _ranges(source: Path) -> dict[str, tuple[float, float]] | None:
+    """The calibration of this very network, if there is one."""
+    from ocr.engines.lean import network
+
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for path in sorted(_CALIBRATIONS.glob("*.json")):
+        if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
+            return network.load_ranges(path)
+    return None

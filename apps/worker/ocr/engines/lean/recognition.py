@@ -1,0 +1,72 @@
+"""Reading the pictures of lines, in batches of equal width."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+import numpy as np
+
+from ocr.engines.lean.alignment import Steps
+from ocr.engines.lean.crops import GREY, LINE_HEIGHT
+from ocr.engines.lean.detection import Pixels
+from ocr.engines.lean.network import Network
+
+# Widths are rounded up, more coarsely the longer the line, and batches have a power of two of lines: a runtime keeps
+# compiled code and memory for each shape it has seen, and these are few.
+_WIDTH_STEPS: Final = ((320, 32), (640, 64), (1280, 128), (4096, 320))
+_BATCHES: Final = (64, 32, 16, 8, 4, 2, 1)
+
+
+def padded_width(width: int) -> int:
+    """The width a picture of this width is filled up to with grey: the line's own, whatever batch it is in."""
+    step = next(step for limit, step in _WIDTH_STEPS if width <= limit)
+    return max(32, -(-width // step) * step)
+
+
+def line_image(lines: Sequence[Pixels]) -> Pixels:
+    """The recogniser's input for lines of one padded width: (N, 49, W + 1, 3), grey around them."""
+    width = padded_width(max(line.shape[1] for line in lines))
+    image: Pixels = np.full((len(lines), LINE_HEIGHT + 1, width + 1, 3), GREY, np.uint8)
+    for row, line in enumerate(lines):
+        image[row, 1:, 1 : line.shape[1] + 1] = line
+    return image
+
+
+def recognize(lines: Sequence[Pixels], network: Network, characters: Sequence[str], executor: Executor) -> list[Steps]:
+    """What the recogniser says about each line, in their order. `lines` are (48, W, 3)."""
+    answers: list[Steps | None] = [None] * len(lines)
+    batches = list(_batches(lines, network.batch_pixels))
+    # The largest first, so that no thread is left with a large one at the end.
+    batches.sort(key=lambda batch: -len(batch) * padded_width(lines[batch[0]].shape[1]))
+    for batch, found in zip(
+        batches, executor.map(lambda batch: _read(lines, batch, network, characters), batches), strict=True
+    ):
+        for index, steps in zip(batch, found, strict=True):
+            answers[index] = steps
+    return [steps for steps in answers if steps is not None]
+
+
+def _batches(lines: Sequence[Pixels], batch_pixels: int) -> Iterator[list[int]]:
+    """Indices of lines of one padded width, in powers of two."""
+    by_width: dict[int, list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        by_width[padded_width(line.shape[1])].append(index)
+    for width, indices in by_width.items():
+        start = 0
+        while start < len(indices):
+            left = len(indices) - start
+            size = next(size for size in _BATCHES if size == 1 or (size <= left and size * width <= batch_pixels))
+            yield indices[start : start + size]
+            start += size
+
+
+def _read(lines: Sequence[Pixels], batch: Sequence[int], network: Network, characters: Sequence[str]) -> list[Steps]:
+    image = line_image([lines[index] for index in batch])
+    out = network.run(image)
+    return [
+        Steps(out["best"][row], out["score"][row], out["space"][row], out["features"][row], characters)
+        for row in range(len(batch))
+    ]

@@ -1,0 +1,111 @@
+"""Which characters a language needs, and the guard against reading others as these.
+
+The recogniser tells 18,710 characters apart, most of them Chinese. Choosing among the few hundred of the scripts that
+were asked for is faster. What is then read is checked: at the least certain characters of a line all others are
+weighed too, and where one of them wins, the line is decoded again with all characters.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ocr.engines.lean.alignment import Character, Steps
+
+Script = Literal["latin", "greek", "all"]
+
+# Languages whose characters are most of the recogniser's; for all others Latin letters are enough.
+_ALL: Final = frozenset({"ch", "chinese_cht", "japan"})
+_GREEK: Final = frozenset({"el"})
+
+# Characters that are checked: all below this probability, and at least so many of each line.
+_CERTAIN: Final = 0.95
+_LEAST_CHECKED: Final = 3
+_BLOCK: Final = 64
+
+
+@dataclass(frozen=True)
+class Head:
+    """The recogniser's last layer: `weights` float32 (features, classes), `bias` float32 (classes,)."""
+
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+
+def script_of(languages: Sequence[str]) -> Script:
+    """The smallest script set that has the characters of all these languages (PaddleOCR's codes)."""
+    if any(language in _ALL for language in languages):
+        return "all"
+    return "greek" if any(language in _GREEK for language in languages) else "latin"
+
+
+def classes_of(script: Script, characters: Sequence[str]) -> list[int]:
+    """Indices of the recogniser's classes that belong to a script set; the blank, class 0, always does."""
+    return [0, *(index for index, text in enumerate(characters) if index and _belongs(script, text))]
+
+
+def _belongs(script: Script, text: str) -> bool:
+    if script == "all":
+        return True
+    code = ord(text[0])
+    if script == "greek" and 0x370 <= code < 0x400:
+        return True
+    # Latin letters with their extensions, punctuation, currency, arrows and mathematical signs.
+    return code < 0x250 or 0x1E00 <= code < 0x1F00 or 0x2000 <= code < 0x2190 or 0x2200 <= code < 0x2300
+
+
+def _least_certain(characters: Sequence[Character]) -> list[int]:
+    """The steps at which the characters of a line are that have to be checked."""
+    by_score = sorted(characters, key=lambda character: character.score)
+    return [c.peak for index, c in enumerate(by_score) if index < _LEAST_CHECKED or c.score < _CERTAIN]
+
+
+class ScriptGuard:
+    """Finds lines with characters outside the chosen classes. `head` and `characters` are those of all classes."""
+
+    def __init__(self, head: Head, characters: Sequence[str], classes: Sequence[int], space: int | None) -> None:
+        self._head, self._characters, self._space = head, characters, space
+        self._classes = np.asarray(classes)
+        known = {characters[index] for index in classes}
+        chosen = set(classes)
+        # A full-width letter is no other character than the letter.
+        others = [
+            index
+            for index, text in enumerate(characters)
+            if index not in chosen and unicodedata.normalize("NFKC", text) not in known
+        ]
+        self._other_weights = np.ascontiguousarray(head.weights[:, others])
+        self._other_bias = head.bias[others]
+
+    def find_others(self, lines: Sequence[tuple[Steps, Sequence[Character]]]) -> list[bool]:
+        """For each line whether, at a character that is not certain, one outside the chosen classes is likelier."""
+        found = [False] * len(lines)
+        if not len(self._other_bias):
+            return found
+        checked = [(line, peak) for line, (_, characters) in enumerate(lines) for peak in _least_certain(characters)]
+        for start in range(0, len(checked), _BLOCK):
+            block = checked[start : start + _BLOCK]
+            # Always of one size: the last bits of a product depend on how many rows it has.
+            rows = np.zeros((_BLOCK, self._other_weights.shape[0]), np.float32)
+            rows[: len(block)] = [lines[line][0].features[peak] for line, peak in block]
+            others = (rows @ self._other_weights + self._other_bias).max(axis=1)[: len(block)]
+            codes = self._classes[[lines[line][0].best[peak] for line, peak in block]]
+            own = (rows[: len(block)] * self._head.weights[:, codes].T).sum(axis=1) + self._head.bias[codes]
+            for line, _ in itertools.compress(block, others > own):
+                found[line] = True
+        return found
+
+    def with_all(self, steps: Steps) -> Steps:
+        """The line decided among all characters."""
+        logits = steps.features @ self._head.weights + self._head.bias
+        best = logits.argmax(axis=1)
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        total = exponents.sum(axis=1)
+        space: npt.NDArray[np.float32] = exponents[:, self._space] / total if self._space is not None else 0 * total
+        return replace(steps, best=best, score=1 / total, space=space, characters=self._characters)

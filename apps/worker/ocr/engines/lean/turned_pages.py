@@ -1,0 +1,48 @@
+"""Pages whose text runs up, down or upside down: found by their lines, read upright, boxes put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ocr.engines.base import TextLine
+from ocr.engines.lean.reading import Reading
+from quire.contracts import Box
+from quire.pages import PageImage
+
+
+def page_quarters(readings: Sequence[Reading]) -> int:
+    """Quarter turns clockwise by which most of a page's text is turned, weighed by its confidence."""
+    weights = [0.0] * 4
+    for read in readings:
+        weights[read.attempt.quarters] += sum(character.score for character in read.characters)
+    return int(np.argmax(weights))
+
+
+def upright(image: PageImage, quarters: int) -> PageImage:
+    """The page turned back by `quarters` quarter turns, counterclockwise."""
+    return replace(image, pixels=np.ascontiguousarray(np.rot90(image.pixels, quarters)))
+
+
+def put_back(line: TextLine, image: PageImage, quarters: int) -> TextLine:
+    """A line of `upright(image, quarters)` with its boxes in pixels of `image`."""
+    words = tuple(replace(word, box=_put_back(word.box, image, quarters)) for word in line.words)
+    return replace(line, box=_put_back(line.box, image, quarters), words=words)
+
+
+def _put_back(box: Box, image: PageImage, quarters: int) -> Box:
+    width, height = image.width, image.height
+
+    def point(x: float, y: float) -> tuple[float, float]:
+        if quarters == 1:
+            x, y = width - y, x
+        elif quarters == 2:
+            x, y = width - x, height - y
+        elif quarters == 3:
+            x, y = y, height - x
+        return round(x, 2), round(y, 2)
+
+    a, b, c, d = (point(x, y) for x, y in box)
+    return a, b, c, d
