@@ -19,6 +19,7 @@ from ocr.read import ReadOptions, read_page, read_pages
 from quire.contracts import Box, OcrOptions, PageText
 from quire.errors import NoTextLayer, OutOfMemory, PageOutOfRange
 from quire.pages import PageImage, PageSource, open_source
+from quire.pages.base import refuse_missing_page
 from quire.settings import Settings
 from tests.unit.pdf_files import Page, text, write_pdf
 
@@ -62,6 +63,7 @@ class Blank:
     page_count: int = 1
 
     def image(self, number: int, dpi: float) -> PageImage:
+        refuse_missing_page(number, self.page_count)
         return PageImage(number, np.full((100, 200, 3), 255, np.uint8), None, 90)
 
     def __enter__(self) -> Blank:
@@ -232,10 +234,18 @@ def test_memory_that_runs_out_is_a_typed_error():
         read_page(Blank(), 1, AUTO, Engine(error=MemoryError()))
 
 
-def test_pages_are_read_one_after_the_other_as_they_are_asked_for():
+def test_pages_are_read_a_few_at_a_time_as_they_are_asked_for():
     engine = Engine()
     source: PageSource = Blank(page_count=9)
-    pages = read_pages(source, [3, 1, 2], AUTO, engine)
+    pages = read_pages(source, [3, 1, 2, 9, 8, 7], AUTO, engine)
     assert next(pages).page_number == 3
-    assert engine.asked == [(3, ("fr", "en"))]
-    assert [page.page_number for page in pages] == [1, 2]
+    assert [number for number, _ in engine.asked] == [3, 1, 2, 9]
+    assert [page.page_number for page in pages] == [1, 2, 9, 8, 7]
+    assert engine.asked == [(number, ("fr", "en")) for number in (3, 1, 2, 9, 8, 7)]
+
+
+def test_pages_before_one_that_cannot_be_read_are_not_lost_with_it():
+    pages = read_pages(Blank(page_count=3), [1, 2, 4, 3], AUTO, Engine())
+    assert [next(pages).page_number, next(pages).page_number] == [1, 2]
+    with pytest.raises(PageOutOfRange):
+        next(pages)

@@ -21,6 +21,11 @@ DIRECTIONS = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}
 PICTURE = stream(
     b"\x80", b"/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceGray"
 )
+# A map of four codes to Unicode.
+TO_UNICODE = (
+    b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def /CMapType 2 def "
+    b"1 begincodespacerange <00> <FF> endcodespacerange 4 beginbfchar %s endbfchar endcmap end end"
+)
 
 
 @pytest.fixture
@@ -185,21 +190,25 @@ def test_a_page_is_objected_where_a_picture_covers_it(path: Path, side, size, ob
 
 
 @pytest.mark.parametrize(
-    ("annotation", "objected"),
+    ("annotation", "left_to_ocr"),
     [
         (b"/Subtype /Widget /FT /Tx /T (name) /V (Filled)", True),
         (b"/Subtype /Widget /FT /Tx /T (name)", False),
+        (b"/Subtype /Widget /FT /Btn /T (name) /V /Yes", False),
         (b"/Subtype /FreeText /Contents (note)", True),
+        (b"/Subtype /FreeText /Contents (note) /F 2", False),
+        (b"/Subtype /Stamp /Contents (Approved)", True),
         (b"/Subtype /Link", False),
     ],
 )
-def test_what_is_drawn_over_the_text_and_is_not_in_it_is_objected(path: Path, annotation, objected):
-    drawn = b"<< /Type /Annot /F 4 /Rect [20 20 180 40] /DA (/Helv 12 Tf 0 g) " + annotation + b" >>"
+def test_what_is_drawn_over_the_text_and_is_not_in_it_is_left_to_ocr(path: Path, annotation, left_to_ocr):
+    flags = b"" if b"/F " in annotation else b"/F 4 "
+    drawn = b"<< /Type /Annot /Rect [20 20 180 40] /DA (/Helv 12 Tf 0 g) " + flags + annotation + b" >>"
     form = b"/AcroForm << /Fields [4 0 R] /DA (/Helv 12 Tf 0 g) /DR << /Font << /Helv 3 0 R >> >> >>"
     path.write_bytes(write_pdf([Page(text("Name:", 20, 60), entries=b"/Annots [4 0 R]")], [drawn], form))
-    with open_source(path) as source:
-        assert isinstance(source, PdfSource)
-        assert (read_text_layer(source, 1, 72).objection is not None) is objected
+    layer = real_layer(path)
+    assert (layer.objection, layer.sound) == (None, True)
+    assert [region.box for region in layer.regions] == ([(20, 60, 180, 80)] if left_to_ocr else [])
 
 
 def test_a_font_that_numbers_its_glyphs_from_the_first_symbol_on_is_objected(path: Path):
@@ -214,6 +223,21 @@ def test_ordinary_symbols_are_not_objected(path: Path, words):
 @pytest.mark.parametrize("name", ["truetype_font_nomapping.pdf", "type3_font_nomapping.pdf"])
 def test_fonts_without_a_map_to_unicode_are_objected(documents: Path, name):
     assert real_layer(documents / "ocrmypdf-resources" / name).objection is not None
+
+
+def test_letters_with_swapped_bytes_are_objected(path: Path):
+    swapped = stream(TO_UNICODE % b"<50> <5000> <75> <7500> <72> <7200> <65> <6500>")
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding /ToUnicode 5 0 R >>"
+    content = text("Pure", 20, 40).replace(b"/F1", b"/F2")
+    assert "swapped" in str(objection_of(path, Page(content), [font, swapped]))
+
+
+def test_a_character_outside_of_the_basic_plane_is_one_character(path: Path):
+    italic = stream(TO_UNICODE % b"<41> <D835DC34> <42> <0042> <43> <0043> <44> <0044>")
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding /ToUnicode 5 0 R >>"
+    layer, _ = layer_of(path, Page(text("AB A", 20, 40).replace(b"/F1", b"/F2")), objects=[font, italic])
+    assert layer.objection is None
+    assert [line.text for line in layer.lines] == ["\U0001d434B \U0001d434"]
 
 
 def test_the_layer_of_an_earlier_ocr_is_objected(documents: Path):

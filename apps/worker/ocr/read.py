@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from itertools import islice
+from typing import Final, Self
 
+from ocr.collector import collector_paused
+from ocr.control_characters import without_controls
+from ocr.divided_words import join_divided_words
 from ocr.engines import OcrEngine, TextLine
 from ocr.languages import merge_languages
+from ocr.mixed_page import read_regions
+from ocr.page_words import page_words, text_layer_words
 from ocr.reading_order import read_rows
-from ocr.text_layer import read_text_layer
+from ocr.text_layer import TextLayer, read_text_layer
 from quire.contracts import Detection, OcrOptions, PageSourceKind, PageText
-from quire.errors import NoTextLayer, OutOfMemory
+from quire.errors import NoTextLayer, OutOfMemory, QuireError
 from quire.pages import PageImage, PageSource
 from quire.pages.base import Rotation
 from quire.pages.pdf import PdfSource
 from quire.settings import Settings
+
+# Pages whose images are in memory at once, and which an engine reads together.
+PAGES_TOGETHER: Final = 4
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,19 @@ class ReadOptions:
         )
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """A page that is pixels only. `label` is the number its result carries; `timings` what was spent on it so far."""
+
+    image: PageImage
+    label: int
+    timings: dict[str, float]
+
+
 def read_page(
     source: PageSource, number: int, options: ReadOptions, engine: OcrEngine, *, label: int | None = None
 ) -> PageText:
-    """Read one page: its text layer where that is asked for and sound, else OCR.
+    """Read one page: its text layer where that is asked for and sound, with OCR of the pictures beside it; else OCR.
 
     `label` is the page number the result carries, where that is not the page's own.
 
@@ -53,13 +70,10 @@ def read_page(
         OutOfMemory, EngineUnavailable: it could be read, but not here.
     """
     try:
-        if isinstance(source, PdfSource) and options.text_layer != "never":
-            page = _from_text_layer(source, number, options, label or number)
-            if page is not None:
-                return page
-        elif options.text_layer == "only":
-            raise NoTextLayer("An image has no text layer. Ask for text_layer='auto'.")
-        return _from_pixels(source, number, options, engine, label or number)
+        page = _without_ocr(source, number, options, engine, label or number)
+        if isinstance(page, PageText):
+            return page
+        return _recognized([page], options, engine)[0]
     except MemoryError:
         raise OutOfMemory(f"Page {number} needs more memory than there is.") from None
 
@@ -67,42 +81,112 @@ def read_page(
 def read_pages(
     source: PageSource, numbers: Iterable[int], options: ReadOptions, engine: OcrEngine
 ) -> Iterator[PageText]:
-    """Read these pages one after the other."""
-    for number in numbers:
-        yield read_page(source, number, options, engine)
+    """Read these pages in their order, a few at a time: an engine is faster with several. Raises as `read_page`."""
+    remaining = iter(numbers)
+    while some := list(islice(remaining, PAGES_TOGETHER)):
+        try:
+            pages: Iterable[PageText] = _read_together(source, some, options, engine)
+        except (QuireError, MemoryError):
+            # One by one, so that the pages before the one that fails are not lost with it.
+            pages = (read_page(source, number, options, engine) for number in some)
+        yield from pages
 
 
-def _from_text_layer(source: PdfSource, number: int, options: ReadOptions, label: int) -> PageText | None:
+def _read_together(source: PageSource, numbers: list[int], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
+    begun = [_without_ocr(source, number, options, engine, number) for number in numbers]
+    found = iter(_recognized([page for page in begun if isinstance(page, _Unread)], options, engine))
+    return [page if isinstance(page, PageText) else next(found) for page in begun]
+
+
+def _without_ocr(
+    source: PageSource, number: int, options: ReadOptions, engine: OcrEngine, label: int
+) -> PageText | _Unread:
+    """The page by way of its text layer, or its image, which the engine has to read as a whole."""
+    timings: dict[str, float] = {}
+    if isinstance(source, PdfSource) and options.text_layer != "never":
+        with collector_paused():
+            found = _from_text_layer(source, number, options, label, timings)
+        if isinstance(found, PageText):
+            return found
+        if found is not None:
+            return _from_text_layer_and_pixels(source, number, options, engine, found, label, timings)
+    elif options.text_layer == "only":
+        raise NoTextLayer("An image has no text layer. Ask for text_layer='auto'.")
+    started = time.perf_counter()
+    image = source.image(number, options.dpi)
+    return _Unread(image, label, {"render": _milliseconds_since(started)})
+
+
+def _from_text_layer(
+    source: PdfSource, number: int, options: ReadOptions, label: int, timings: dict[str, float]
+) -> PageText | TextLayer | None:
+    """The page's own text; the layer where it leaves regions to OCR; None where it leaves the whole page to OCR."""
     started = time.perf_counter()
     layer = read_text_layer(source, number, options.dpi)
-    if layer.objection is not None:
-        if options.text_layer == "only":
+    timings["text_layer"] = _milliseconds_since(started)
+    if options.text_layer == "only":
+        if not layer.sound:
             raise NoTextLayer(f"Page {number} has no usable text layer: {layer.objection}. Ask for text_layer='auto'.")
+    elif layer.objection is not None:
         return None
-    geometry = source.geometry(number, options.dpi)
-    timings = {"text_layer": _milliseconds_since(started)}
-    return _page_text(
-        layer.lines, label, geometry.pixels, geometry.dpi, geometry.rotation, "text_layer", "pdfium", timings
-    )
+    elif layer.regions:
+        return layer
+    return _of_layer(layer, layer.lines, label, "text_layer", "pdfium", timings)
 
 
-def _from_pixels(source: PageSource, number: int, options: ReadOptions, engine: OcrEngine, label: int) -> PageText:
+def _from_text_layer_and_pixels(
+    source: PdfSource,
+    number: int,
+    options: ReadOptions,
+    engine: OcrEngine,
+    layer: TextLayer,
+    label: int,
+    timings: dict[str, float],
+) -> PageText:
+    """The layer's lines, and what OCR reads in the regions that it leaves; that may be nothing."""
     started = time.perf_counter()
-    image: PageImage = source.image(number, options.dpi)
+    image = source.image(number, options.dpi)
     rendered = time.perf_counter()
-    (lines,) = engine.recognize([image], options.languages)
-    timings = {"render": (rendered - started) * 1000, "ocr": _milliseconds_since(rendered)}
-    kept = [line for line in lines if line.confidence >= options.min_confidence]
-    return _page_text(
-        kept,
-        label,
-        (image.width, image.height),
-        image.dpi,
-        image.rotation,
-        "ocr",
-        f"{engine.name} {engine.version}",
-        timings,
-    )
+    lines = read_regions(image, layer, engine, options.languages)
+    timings |= {"render": (rendered - started) * 1000, "ocr": _milliseconds_since(rendered)}
+    seen = [line for line in lines if line.confidence >= options.min_confidence]
+    if not seen:
+        return _of_layer(layer, layer.lines, label, "text_layer", "pdfium", timings)
+    return _of_layer(layer, [*layer.lines, *seen], label, "mixed", f"pdfium + {_name_of(engine)}", timings)
+
+
+def _of_layer(
+    layer: TextLayer,
+    lines: list[TextLine],
+    label: int,
+    source: PageSourceKind,
+    engine: str,
+    timings: dict[str, float],
+) -> PageText:
+    geometry = layer.geometry
+    return _page_text(lines, label, geometry.pixels, geometry.dpi, geometry.rotation, source, engine, timings)
+
+
+def _recognized(pages: list[_Unread], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
+    """The pages as the engine reads them; its time is shared equally among them."""
+    if not pages:
+        return []
+    started = time.perf_counter()
+    found = engine.recognize([page.image for page in pages], options.languages)
+    milliseconds = _milliseconds_since(started) / len(pages)
+    return [
+        _page_text(
+            [line for line in lines if line.confidence >= options.min_confidence],
+            page.label,
+            (page.image.width, page.image.height),
+            page.image.dpi,
+            page.image.rotation,
+            "ocr",
+            _name_of(engine),
+            page.timings | {"ocr": milliseconds},
+        )
+        for page, lines in zip(pages, found, strict=True)
+    ]
 
 
 def _page_text(
@@ -115,10 +199,11 @@ def _page_text(
     engine: str,
     timings: dict[str, float],
 ) -> PageText:
-    clean = [replace(line, text=_without_controls(line.text)) for line in lines]
+    clean = [_cleaned(line) for line in lines]
     rows = read_rows([(line, line.box) for line in clean if line.text])
     ordered = [line for row in rows for line in row]
     characters = sum(len(line.text) for line in ordered)
+    texts = [" ".join(line.text for line in row) for row in rows]
     return PageText(
         page_number=number,
         width=size[0],
@@ -127,11 +212,12 @@ def _page_text(
         rotation=rotation,
         source=source,
         engine=engine,
-        text="\n".join(" ".join(line.text for line in row) for row in rows),
+        text="\n".join(texts) if source == "ocr" else join_divided_words(texts),
         detections=tuple(
             Detection(text=line.text, box=line.box, confidence=round(line.confidence, 4), page_number=number)
             for line in ordered
         ),
+        words=(text_layer_words if source == "text_layer" else page_words)(ordered),
         confidence=round(sum(line.confidence * len(line.text) for line in ordered) / characters, 4)
         if characters
         else None,
@@ -139,10 +225,13 @@ def _page_text(
     )
 
 
-def _without_controls(text: str) -> str:
-    """Without control characters and lone surrogates, which Postgres, JSON and readers do not take; tabs are spaces."""
-    spaced = "".join(" " if character.isspace() else character for character in text)
-    return "".join(character for character in spaced if unicodedata.category(character) not in ("Cc", "Cs")).strip()
+def _cleaned(line: TextLine) -> TextLine:
+    text = without_controls(line.text)
+    return line if text == line.text else replace(line, text=text)
+
+
+def _name_of(engine: OcrEngine) -> str:
+    return f"{engine.name} {engine.version}"
 
 
 def _milliseconds_since(moment: float) -> float:

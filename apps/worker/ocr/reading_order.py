@@ -6,18 +6,21 @@ running text, because the gap between the items and the prices of a receipt must
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import nlargest
 from statistics import median, median_low
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from quire.contracts import Box
+from ocr.text_direction import turned_upright
+from quire.contracts import Box, Point
 
 T = TypeVar("T")
 
 _COLUMN_ROWS: Final = 3
+# Two columns have at least this many items.
+_FEWEST_IN_COLUMNS: Final = 2 * _COLUMN_ROWS
 _COLUMN_FILL: Final = 0.6
 # Narrower than this many line heights it is a column of amounts, not of text.
 _COLUMN_WIDTH: Final = 8
@@ -26,8 +29,7 @@ _MOST_COLUMNS: Final = 16
 _ROW_OVERLAP: Final = 0.5
 
 
-@dataclass(frozen=True)
-class _Item(Generic[T]):
+class _Item(NamedTuple, Generic[T]):
     value: T
     left: float
     top: float
@@ -40,16 +42,17 @@ class _Item(Generic[T]):
 
 
 def read_rows(items: Sequence[tuple[T, Box]]) -> list[list[T]]:
-    """Sort boxed things into rows in reading order; each row from left to right."""
-    boxed = [
-        _Item(value, min(x for x, _ in box), min(y for _, y in box), max(x for x, _ in box), max(y for _, y in box))
-        for value, box in items
-    ]
+    """Sort boxed things into rows in reading order; each row from left to right, as the text runs."""
+    boxes = turned_upright([box for _, box in items])
+    boxed = [_item(value, *box) for (value, _), box in zip(items, boxes, strict=True)]
     # Depth first, left or upper part first; a stack, because a page may have thousands of lines.
     rows: list[list[T]] = []
     parts = [boxed] if boxed else []
     while parts:
         part = parts.pop()
+        if len(part) < _FEWEST_IN_COLUMNS:
+            rows.extend(row for band in _bands(part) for row in _rows(band))
+            continue
         split = _split_columns(part) or _split_rows(part)
         if split is None:
             rows.extend(_rows(part))
@@ -58,10 +61,14 @@ def read_rows(items: Sequence[tuple[T, Box]]) -> list[list[T]]:
     return rows
 
 
+def _item(value: T, a: Point, b: Point, c: Point, d: Point) -> _Item[T]:
+    left, right = min(a[0], b[0], c[0], d[0]), max(a[0], b[0], c[0], d[0])
+    top, bottom = min(a[1], b[1], c[1], d[1]), max(a[1], b[1], c[1], d[1])
+    return _Item(value, left, top, right, bottom)
+
+
 def _split_columns(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] | None:
     """The two sides of the widest gap that runs from top to bottom between running text."""
-    if len(part) < 2 * _COLUMN_ROWS:
-        return None
     line_height = median(item.height for item in part)
     for width, left_end in nlargest(_MOST_COLUMNS, _gaps([(item.left, item.right) for item in part])):
         if width < line_height / 2:
@@ -75,7 +82,7 @@ def _split_columns(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]
 
 def _split_rows(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] | None:
     """What lies above and below the widest gap that runs from left to right."""
-    gaps = _gaps([(item.top, item.bottom) for item in part])
+    gaps = _gaps(_heights(part))
     if not gaps:
         return None
     # Of equal gaps the one nearest to the middle: cutting off line after line would take quadratic time.
@@ -84,13 +91,31 @@ def _split_rows(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] |
     return [i for i in part if i.bottom <= upper_end], [i for i in part if i.bottom > upper_end]
 
 
+def _bands(part: list[_Item[T]]) -> list[list[_Item[T]]]:
+    """What `_split_rows` ends in where there are no columns: cut at every gap, from top to bottom."""
+    starts, end = [], -math.inf
+    for top, bottom in sorted(_heights(part)):
+        if top > end:
+            starts.append(top)
+        end = max(end, bottom)
+    bands: list[list[_Item[T]]] = [[] for _ in starts]
+    for item in part:
+        bands[bisect_right(starts, item.top) - 1].append(item)
+    return bands
+
+
+def _heights(part: list[_Item[T]]) -> list[tuple[float, float]]:
+    return [(item.top, item.bottom) for item in part]
+
+
 def _gaps(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """`(width, start)` of each gap in the union of the spans."""
-    gaps, end = [], None
-    for start, stop in sorted(spans):
-        if end is not None and start > end:
+    ordered = sorted(spans)
+    gaps, end = [], ordered[0][1]
+    for start, stop in ordered:
+        if start > end:
             gaps.append((start - end, end))
-        end = stop if end is None else max(end, stop)
+        end = max(end, stop)
     return gaps
 
 

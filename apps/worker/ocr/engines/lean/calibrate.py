@@ -113,7 +113,7 @@ def _lines(documents: Sequence[Path], prepared: Prepared, model_dir: Path) -> It
     detector = OpenVinoNetwork(prepared.detection, threads=0, streams=1, cache=model_dir / "lean", batch_pixels=1)
     for page in _pages(documents):
         small = detection.shrink(page, preset.detection.side)
-        logits = detector.run(detection.with_padding(small))["logits"][0, 0]
+        logits = detector.run(detection.with_padding(small))["logits"][0, 0, : small.shape[0], : small.shape[1]]
         found = detection.regions(logits, (page.shape[1], page.shape[0]), preset.detection)
         for region in found[:: max(1, len(found) // _LINES_OF_A_PAGE)]:
             yield line_image([crops.cut(page, region.quad)])

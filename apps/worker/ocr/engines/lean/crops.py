@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -15,9 +16,24 @@ LINE_HEIGHT: Final = 48
 GREY: Final = 128
 # The longest line that is read in one piece, in pixels of LINE_HEIGHT: 66 times as wide as high.
 LONGEST_LINE: Final = 3200
-# How much is cut off a line's ends, and added above and below it, in heights of the line.
-_END_TRIM: Final = 0.1
-_MARGIN: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a line's picture shows of its box, in heights of the line.
+
+    `trim` is cut off at both ends, where the box is at least twice as wide as high; `margin` is added above and below.
+    """
+
+    trim: float
+    margin: float
+
+
+# A detected box reaches further beyond the ends of a line than above and below it, and every pixel of a line's length
+# is time: in this frame lines are an eighth shorter than in the box itself, and read as well.
+FIRST_LOOK: Final = Frame(0.1, 0.05)
+# Another view of the same line: glyphs are larger, its ends are safe.
+SECOND_LOOK: Final = Frame(-0.1, 0.0)
 
 
 def sides(quad: Quad) -> tuple[float, float]:
@@ -30,14 +46,10 @@ def turned(quad: Quad, quarters: int) -> Quad:
     return np.ascontiguousarray(np.roll(quad, -quarters, axis=0))
 
 
-def extent(quad: Quad) -> tuple[float, float]:
-    """Where along a box its picture begins and ends, as shares of the box's width.
-
-    A detected box reaches further beyond the ends of a line than above and below it, and every pixel of a line's length
-    is time.
-    """
+def extent(quad: Quad, frame: Frame) -> tuple[float, float]:
+    """Where along a box its picture begins and ends, as shares of the box's width."""
     width, height = sides(quad)
-    trim = _END_TRIM * height / width if width >= 2 * height else 0.0
+    trim = frame.trim * height / width if width >= 2 * height else 0.0
     return trim, 1 - trim
 
 
@@ -55,12 +67,12 @@ def part(quad: Quad, start: float, end: float, margin: float = 0.0) -> Quad:
     )
 
 
-def cut(pixels: Pixels, quad: Quad) -> Pixels:
+def cut(pixels: Pixels, quad: Quad, frame: Frame = FIRST_LOOK) -> Pixels:
     """The picture of the line in a box, scaled to the height of a line: (48, W, 3), W at most `LONGEST_LINE`.
 
-    It shows the box from `extent(quad)[0]` to `[1]`. Beyond the page the page's border is repeated.
+    Beyond the page the page's border is repeated.
     """
-    quad = part(quad, *extent(quad), _MARGIN)
+    quad = part(quad, *extent(quad, frame), frame.margin)
     width, height = (max(1, round(side)) for side in sides(quad))
     line_width = min(LONGEST_LINE, max(1, round(width * LINE_HEIGHT / height)))
     piece = _straight(pixels, quad) if _lies_straight(quad) else _warped(pixels, quad, width, height)

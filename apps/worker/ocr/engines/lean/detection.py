@@ -21,7 +21,9 @@ Quad = npt.NDArray[np.float32]
 # What the detector sees beyond the page: the mean of its training pictures.
 PADDING: Final = (124, 116, 104)
 
-_STRIDE: Final = 32
+# Both sides of the detector's input are multiples of this. Its stride is 32; coarser steps mean fewer shapes, for each
+# of which a runtime keeps compiled code and memory.
+_STEP: Final = 64
 # More boxes are not looked at: noise.
 _MOST_BOXES: Final = 3000
 
@@ -50,30 +52,31 @@ class Region:
     score: float
 
 
-def shrink(pixels: Pixels, side: int, step: int = _STRIDE) -> Pixels:
-    """The page at the size the detector reads: long side at most `side`, both sides multiples of `step`.
-
-    (H, W, 3) → (H', W', 3). A small page is not enlarged beyond the next multiple.
-    """
+def shrink(pixels: Pixels, side: int) -> Pixels:
+    """The page with a long side of at most `side` pixels: (H, W, 3) → (H', W', 3). A smaller page stays as it is."""
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
-    new_height = max(step, round(height * scale / step) * step)
-    new_width = max(step, round(width * scale / step) * step)
-    if (new_height, new_width) == (height, width):
-        return np.ascontiguousarray(pixels)
+    if scale == 1.0:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     kind = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (new_width, new_height), interpolation=kind), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=kind), np.uint8)
 
 
 def with_padding(pixels: Pixels) -> Pixels:
-    """The detector's input for a shrunken page: (1, H + 1, W + 1, 3), padding above and on the left."""
-    return np.asarray(cv2.copyMakeBorder(pixels, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=PADDING), np.uint8)[None]
+    """The detector's input for a shrunken page: (1, H + 1, W + 1, 3), H and W the next multiples of the step.
+
+    Above and on the left lies `PADDING`, below and on the right the page's border is repeated.
+    """
+    height, width = pixels.shape[:2]
+    whole = cv2.copyMakeBorder(pixels, 0, -height % _STEP, 0, -width % _STEP, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.copyMakeBorder(whole, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=PADDING), np.uint8)[None]
 
 
 def regions(logits: npt.NDArray[np.float32], page: tuple[int, int], options: DetectionOptions) -> list[Region]:
     """The text regions in the detector's answer.
 
-    `logits` is (H', W'), `page` the (width, height) of the page that boxes are scaled to.
+    `logits` is (H', W'), without what was padded, `page` the (width, height) of the page that boxes are scaled to.
     """
     height, width = logits.shape
     threshold = float(np.log(options.mask / (1 - options.mask)))

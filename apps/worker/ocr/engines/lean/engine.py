@@ -84,7 +84,8 @@ class LeanEngine:
         return model_files(self._settings)
 
     def _load(self, languages: Sequence[str]) -> Loaded:
-        script = scripts.script_of(languages or merge_languages(self._settings.paddleocr_lang, ()))
+        codes = languages or merge_languages(self._settings.paddleocr_lang, ())
+        script = scripts.script_of(codes, own_model=self._settings.paddleocr_rec_model_dir is not None)
         if script not in self._loaded:
             self._loaded[script] = load(self._settings, script, self._threads, precise=self._preset.precise)
         return self._loaded[script]
@@ -109,22 +110,33 @@ class LeanEngine:
         readings = iter(self._attempt([way for ways in boxes for way in ways], images, loaded))
         chosen = [reading.surest([next(readings) for _ in ways]) for ways in boxes]
         pages: list[list[Reading]] = [[] for _ in images]
-        for read in self._turn_round(chosen, images, loaded):
+        for read in self._look_again(self._turn_round(chosen, images, loaded), images, loaded):
             pages[read.attempt.page].append(read)
         return pages
+
+    def _look_again(
+        self, readings: Sequence[Reading], images: Sequence[PageImage], loaded: Loaded
+    ) -> Sequence[Reading]:
+        """The readings, doubtful ones replaced where another view of the line is read more surely."""
+        doubtful = [read for read in readings if read.characters and read.confidence < self._preset.second_look]
+        second = self._attempt([read.attempt.second() for read in doubtful], images, loaded)
+        better = {id(old): reading.surest([old, new]) for old, new in zip(doubtful, second, strict=True)}
+        return [better.get(id(read), read) for read in readings]
 
     def _detect(self, image: PageImage, loaded: Loaded) -> list[detection.Region]:
         if min(image.width, image.height) < _SMALLEST_SIDE:
             return []
         options = self._preset.detection
         small = detection.shrink(image.pixels, options.side)
-        logits = loaded.detector.run(detection.with_padding(small))["logits"][0, 0]
+        logits = loaded.detector.run(detection.with_padding(small))["logits"][0, 0, : small.shape[0], : small.shape[1]]
         return detection.regions(logits, (image.width, image.height), options)
 
     def _attempt(self, attempts: Sequence[Attempt], images: Sequence[PageImage], loaded: Loaded) -> list[Reading]:
         """Read each box the way it is taken to run."""
         pictures = list(
-            self._executor.map(lambda one: crops.cut(images[one.page].pixels, one.upright), attempts, chunksize=8)
+            self._executor.map(
+                lambda one: crops.cut(images[one.page].pixels, one.upright, one.frame), attempts, chunksize=8
+            )
         )
         answers = recognition.recognize(pictures, loaded.recognizer, loaded.characters, self._executor)
         return [
@@ -161,7 +173,7 @@ def _lines(readings: Sequence[Reading], image: PageImage) -> list[TextLine]:
 
 def _line(read: Reading, image: PageImage) -> TextLine:
     quad = read.attempt.upright
-    begin, end = crops.extent(quad)
+    begin, end = crops.extent(quad, read.attempt.frame)
     step = (end - begin) * alignment.STEP_PIXELS / read.width
     words = tuple(
         TextWord(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.network import (
@@ -20,8 +20,8 @@ from ocr.engines.lean.scripts import Script, ScriptGuard
 from quire.settings import Settings
 
 # Pixels along all lines of a batch. A CPU gains nothing from more, a GPU needs many to fill it.
-_CPU_BATCH: int = 6144
-_GPU_BATCH: int = 65_536
+_CPU_BATCH: Final = 1280
+_GPU_BATCH: Final = 65_536
 
 
 @dataclass(frozen=True)

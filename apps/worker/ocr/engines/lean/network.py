@@ -34,6 +34,11 @@ class Network(Protocol):
         """One inference. `image` is uint8 (N, H, W, 3); what comes out is the caller's to keep."""
 
 
+# Code that OpenVINO keeps for layers at shapes it has seen: some 150 for each shape of a network's input. The least
+# recently used goes. Its default of 5,000 for each stream takes gigabytes.
+_KEPT_PRIMITIVES: Final = 4000
+
+
 def available_runtime() -> Runtime:
     """The faster of the two runtimes that is installed.
 
@@ -53,11 +58,18 @@ class OpenVinoNetwork:
     def __init__(self, path: Path, *, threads: int, streams: int, cache: Path, batch_pixels: int) -> None:
         self.batch_pixels = batch_pixels
         core = _core()
-        config: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams, "CACHE_DIR": str(cache)}
+        config: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            "CACHE_DIR": str(cache),
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_PRIMITIVES,
+        }
         try:
             self._compiled = core.compile_model(str(path), "CPU", config)
         except RuntimeError as error:
-            raise EngineUnavailable(f"OpenVINO cannot load {path.name}: {str(error).splitlines()[-1]}") from error
+            raise EngineUnavailable(
+                f"OpenVINO cannot load {path}: {_last_line(error)} Remove its folder; it is made again."
+            ) from error
         # An output goes by other names as well where it is a layer's.
         self._names = [next(iter(_OUTPUTS.intersection(output.get_names()))) for output in self._compiled.outputs]
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -89,7 +101,9 @@ class OnnxRuntimeNetwork:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:
-            raise EngineUnavailable(f"ONNX Runtime cannot load {path.name}: {str(error).splitlines()[-1]}") from error
+            raise EngineUnavailable(
+                f"ONNX Runtime cannot load {path}: {_last_line(error)} Remove its folder; it is made again."
+            ) from error
         self._names = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -100,6 +114,12 @@ class OnnxRuntimeNetwork:
     def run(self, image: npt.NDArray[np.uint8]) -> Outputs:
         """See `Network.run`."""
         return dict(zip(self._names, self._session.run(self._names, {"image": image}), strict=True))
+
+
+def _last_line(error: Exception) -> str:
+    """The part of a runtime's message that says what is wrong."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{lines[-1].strip().rstrip('.')}." if lines else "no reason given."
 
 
 def gpu_providers(device: str, kind: Literal["cuda", "tensorrt"], model_dir: Path) -> list[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ import numpy as np
 from ocr.engines.lean.network import Runtime
 from ocr.engines.lean.scripts import Head, Script
 from quire.errors import EngineUnavailable
+
+logger = logging.getLogger(__name__)
 
 # Raised whenever the files would come out differently.
 _RECIPE: Final = 4
@@ -71,14 +75,19 @@ def prepare(files: ModelFiles, script: Script, runtime: Runtime, model_dir: Path
         folder = model_dir.absolute() / "lean" / f"{_RECIPE}-{files.digest()[:16]}-{script}-{runtime}-{kind}"
     except OSError as error:
         raise EngineUnavailable(f"{error.filename} cannot be read: {error.strerror}.") from error
-    if not folder.is_dir():
+    if folder.is_dir():
         try:
-            _make(files, script, folder, quantize=kind == "int8")
-        except OSError as error:
-            raise EngineUnavailable(
-                f"The models cannot be written to QUIRE_MODEL_DIR ({model_dir}): {error.strerror or error}."
-            ) from error
-    return _read(folder)
+            return _read(folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            logger.warning("The prepared models in %s are damaged; they are made again.", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _make(files, script, folder, quantize=kind == "int8")
+        return _read(folder)
+    except OSError as error:
+        raise EngineUnavailable(
+            f"The models cannot be written to QUIRE_MODEL_DIR ({model_dir}): {error.strerror or error}."
+        ) from error
 
 
 def _read(folder: Path) -> Prepared:

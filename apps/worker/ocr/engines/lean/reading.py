@@ -8,13 +8,14 @@ counts. A whole group that reads badly is tried the other way round on a few of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from ocr.engines.lean import crops
 from ocr.engines.lean.alignment import Character, confidence_of, text_of
+from ocr.engines.lean.crops import FIRST_LOOK, SECOND_LOOK, Frame
 from ocr.engines.lean.detection import Quad
 
 # A region this much taller than wide may be a line that runs up or down the page, from the second figure on it is one.
@@ -35,6 +36,7 @@ class Attempt:
     page: int
     quad: Quad
     quarters: int
+    frame: Frame = FIRST_LOOK
 
     @property
     def upright(self) -> Quad:
@@ -43,7 +45,11 @@ class Attempt:
 
     def opposite(self) -> Attempt:
         """The same box read from its other end."""
-        return Attempt(self.page, self.quad, (self.quarters + 2) % 4)
+        return replace(self, quarters=(self.quarters + 2) % 4)
+
+    def second(self) -> Attempt:
+        """The same text in another frame."""
+        return replace(self, frame=SECOND_LOOK)
 
 
 @dataclass(frozen=True)

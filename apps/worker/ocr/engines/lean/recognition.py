@@ -16,7 +16,7 @@ from ocr.engines.lean.network import Network
 
 # Widths are rounded up, more coarsely the longer the line, and batches have a power of two of lines: a runtime keeps
 # compiled code and memory for each shape it has seen, and these are few.
-_WIDTH_STEPS: Final = ((320, 32), (640, 64), (1280, 128), (4096, 320))
+_WIDTH_STEPS: Final = ((320, 32), (640, 64), (1280, 128), (4096, 640))
 _BATCHES: Final = (64, 32, 16, 8, 4, 2, 1)
 
 

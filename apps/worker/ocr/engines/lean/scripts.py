@@ -17,12 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ocr.engines.lean.alignment import Character, Steps
+from quire.errors import EngineUnavailable
 
-Script = Literal["latin", "greek", "all"]
+Script = Literal["latin", "all"]
 
-# Languages whose characters are most of the recogniser's; for all others Latin letters are enough.
-_ALL: Final = frozenset({"ch", "chinese_cht", "japan"})
-_GREEK: Final = frozenset({"el"})
+# PaddleOCR's codes of the languages that PP-OCRv6 reads.
+_LATIN_CODES: Final = """
+af az bs ca cs cy da de en es et eu fi fr french ga german gl hr hu id is it ku la lb lt lv mi ms mt nl no oc pl pt qu
+rm ro rs_latin sk sl sq sv sw tl tr uz vi
+"""
+_LATIN: Final = frozenset(_LATIN_CODES.split())
+_CHINESE_AND_JAPANESE: Final = frozenset({"ch", "chinese_cht", "japan"})
 
 # Characters that are checked: all below this probability, and at least so many of each line.
 _CERTAIN: Final = 0.95
@@ -38,25 +43,32 @@ class Head:
     bias: npt.NDArray[np.float32]
 
 
-def script_of(languages: Sequence[str]) -> Script:
-    """The smallest script set that has the characters of all these languages (PaddleOCR's codes)."""
-    if any(language in _ALL for language in languages):
-        return "all"
-    return "greek" if any(language in _GREEK for language in languages) else "latin"
+def script_of(languages: Sequence[str], *, own_model: bool = False) -> Script:
+    """The smallest script set with the characters of all these languages (PaddleOCR's codes).
+
+    A model of the operator's own may be for any language; all its characters are used for one that PP-OCRv6 lacks.
+
+    Raises:
+        EngineUnavailable: PP-OCRv6 does not read one of them.
+    """
+    if all(language in _LATIN for language in languages):
+        return "latin"
+    unknown = next((code for code in languages if code not in _LATIN | _CHINESE_AND_JAPANESE), None)
+    if unknown is not None and not own_model:
+        raise EngineUnavailable(
+            f"The bundled models do not read {unknown!r}. Set QUIRE_MODELS=download, or PADDLEOCR_REC_MODEL_DIR."
+        )
+    return "all"
 
 
 def classes_of(script: Script, characters: Sequence[str]) -> list[int]:
     """Indices of the recogniser's classes that belong to a script set; the blank, class 0, always does."""
-    return [0, *(index for index, text in enumerate(characters) if index and _belongs(script, text))]
+    return [0, *(index for index, text in enumerate(characters) if index and (script == "all" or _is_latin(text)))]
 
 
-def _belongs(script: Script, text: str) -> bool:
-    if script == "all":
-        return True
+def _is_latin(text: str) -> bool:
+    """Latin letters with their extensions, punctuation, currency, arrows and mathematical signs."""
     code = ord(text[0])
-    if script == "greek" and 0x370 <= code < 0x400:
-        return True
-    # Latin letters with their extensions, punctuation, currency, arrows and mathematical signs.
     return code < 0x250 or 0x1E00 <= code < 0x1F00 or 0x2000 <= code < 0x2190 or 0x2200 <= code < 0x2300
 
 
