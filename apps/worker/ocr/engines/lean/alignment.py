@@ -16,6 +16,7 @@ import numpy.typing as npt
 BLANK: Final = 0
 # Pixels of the line's picture for each step of the recogniser.
 STEP_PIXELS: Final = 8
+_LEAD: Final = 0.7
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def confidence_of(characters: Sequence[Character]) -> float:
 def words(characters: Sequence[Character], length: float) -> list[Span]:
     """The words among the characters of a line of `length` steps.
 
-    A character's edges are half-way to its neighbours; at the ends of a word, where the neighbour is a space, they are
-    at most half a typical character away, so that a wide space is not part of the word.
+    A word reaches half a typical character beyond the centres of its first and last one, but not over the space beside
+    it. The network is sure of a character a little after its left edge, hence the lead.
     """
     inked = [character for character in characters if not character.text.isspace()]
     if not inked:
@@ -127,9 +128,9 @@ def _span(
     run: Sequence[int], characters: Sequence[Character], centres: Sequence[float], half: float, length: float
 ) -> Span:
     first, last = run[0], run[-1]
-    start, end = centres[first] - half, centres[last] + half
+    start, end = centres[first] - half - _LEAD, centres[last] + half
     if first > 0:
-        start = max(start, (centres[first - 1] + centres[first]) / 2)
+        start = max(start, centres[first - 1])
     if last + 1 < len(characters):
         end = min(end, (centres[last] + centres[last + 1]) / 2)
     members = [characters[index] for index in run]

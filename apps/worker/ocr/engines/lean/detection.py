@@ -19,7 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Quad = npt.NDArray[np.float32]
 
 # What the detector sees beyond the page: the mean of its training pictures.
-PADDING: Final = (124, 116, 104)
+PADDING: Final = (104, 116, 124)
 
 # Both sides of the detector's input are multiples of this. Its stride is 32; coarser steps mean fewer shapes, for each
 # of which a runtime keeps compiled code and memory.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, Final
 
 import cv2
@@ -17,7 +18,6 @@ from ocr.engines.lean.detection import Quad
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.loading import Loaded, load, runtime_for
 from ocr.engines.lean.network import Runtime
-from ocr.engines.lean.prepared import ModelFiles
 from ocr.engines.lean.presets import PRESETS
 from ocr.engines.lean.reading import Attempt, Reading
 from ocr.languages import merge_languages
@@ -48,10 +48,10 @@ class LeanEngine:
         # The threads are ours already: OpenCV's own would compete with them.
         cv2.setNumThreads(1)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Revision, runtime, models and preset: what decides the text that comes out."""
-        return f"{_REVISION}+{self._runtime}.{self._files.name}.{self._settings.quire_ocr_preset}"
+        return f"{_REVISION}+{self._runtime}.{self._models}.{self._settings.quire_ocr_preset}"
 
     def describe(self) -> dict[str, Any]:
         """See `OcrEngine.describe`."""
@@ -62,7 +62,7 @@ class LeanEngine:
             "device": self._settings.ocr_device,
             "threads": self._threads,
             "preset": self._settings.quire_ocr_preset,
-            "models": self._files.name,
+            "models": self._models,
             "loaded": sorted(self._loaded),
         }
 
@@ -79,9 +79,12 @@ class LeanEngine:
     def _runtime(self) -> Runtime:
         return runtime_for(self._settings)
 
-    @property
-    def _files(self) -> ModelFiles:
-        return model_files(self._settings)
+    @cached_property
+    def _models(self) -> str:
+        """The models by name; those of a directory also by content, since folders may have the same name."""
+        found = model_files(self._settings)
+        own = self._settings.paddleocr_det_model_dir or self._settings.paddleocr_rec_model_dir
+        return f"{found.name}-{found.digest()[:8]}" if own else found.name
 
     def _load(self, languages: Sequence[str]) -> Loaded:
         codes = languages or merge_languages(self._settings.paddleocr_lang, ())
@@ -99,8 +102,9 @@ class LeanEngine:
         again = dict(zip(turned, zip(upright, self._readings(upright, loaded), strict=True), strict=True))
         lines = [_lines(found, image) for found, image in zip(pages, images, strict=True)]
         for index, (seen, found) in again.items():
-            back = [turned_pages.put_back(line, images[index], quarters[index]) for line in _lines(found, seen)]
-            lines[index] = back
+            if turned_pages.is_more(found, pages[index]):
+                seen_lines = _lines(found, seen)
+                lines[index] = [turned_pages.put_back(line, images[index], quarters[index]) for line in seen_lines]
         return lines
 
     def _readings(self, images: Sequence[PageImage], loaded: Loaded) -> list[list[Reading]]:
@@ -120,7 +124,7 @@ class LeanEngine:
         """The readings, doubtful ones replaced where another view of the line is read more surely."""
         doubtful = [read for read in readings if read.characters and read.confidence < self._preset.second_look]
         second = self._attempt([read.attempt.second() for read in doubtful], images, loaded)
-        better = {id(old): reading.surest([old, new]) for old, new in zip(doubtful, second, strict=True)}
+        better = {id(old): new for old, new in zip(doubtful, second, strict=True) if new.confidence > old.confidence}
         return [better.get(id(read), read) for read in readings]
 
     def _detect(self, image: PageImage, loaded: Loaded) -> list[detection.Region]:

@@ -24,6 +24,7 @@ _SURELY_TURNED: Final = 3.0
 # Lines below this confidence may be upside down.
 _DOUBTFUL: Final = 0.85
 _GAIN: Final = 0.05
+_TIE: Final = 0.02
 _SAMPLE: Final = 5
 # Shorter texts read much the same upside down.
 _TELLING_LENGTH: Final = 2
@@ -72,18 +73,26 @@ class Reading:
 
 
 def attempts(page: int, quad: Quad) -> list[Attempt]:
-    """The ways in which the text of a box may run, the likeliest first."""
+    """The ways in which the text of a box may run."""
     width, height = crops.sides(quad)
     if height < _TALL * width:
         return [Attempt(page, quad, 0)]
     if height < _SURELY_TURNED * width:
-        return [Attempt(page, quad, 1), Attempt(page, quad, 0)]
+        return [Attempt(page, quad, 0), Attempt(page, quad, 1)]
     return [Attempt(page, quad, 1)]
 
 
 def surest(readings: Sequence[Reading]) -> Reading:
-    """The reading of one box with the highest confidence; of equal ones the first."""
-    return max(readings, key=lambda reading: reading.confidence)
+    """The reading of one box with the highest confidence; of about equal ones the first.
+
+    A box that holds one character however it is read holds an upright one: single letters also read well lying down.
+    """
+    best = readings[0]
+    for other in readings[1:]:
+        one_character = len(best.text) == 1 == len(other.text) and best.attempt.quarters == 0
+        if not one_character and other.confidence > best.confidence + _TIE:
+            best = other
+    return best
 
 
 def doubtful_groups(readings: Sequence[Reading]) -> list[list[Reading]]:

@@ -1,7 +1,7 @@
 """Which characters a language needs, and the guard against reading others as these.
 
 The recogniser tells 18,710 characters apart, most of them Chinese. Choosing among the few hundred of the scripts that
-were asked for is faster. What is then read is checked: at the least certain characters of a line all others are
+were asked for is faster. What is then read is checked: at the least certain places of a line all others are
 weighed too, and where one of them wins, the line is decoded again with all characters.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ocr.engines.lean.alignment import Character, Steps
+from ocr.engines.lean.alignment import BLANK, Character, Steps
 from quire.errors import EngineUnavailable
 
 Script = Literal["latin", "all"]
@@ -29,8 +29,8 @@ rm ro rs_latin sk sl sq sv sw tl tr uz vi
 _LATIN: Final = frozenset(_LATIN_CODES.split())
 _CHINESE_AND_JAPANESE: Final = frozenset({"ch", "chinese_cht", "japan"})
 
-# Characters that are checked: all below this probability, and at least so many of each line.
-_CERTAIN: Final = 0.95
+# Steps that are checked: characters and blanks below this probability, and at least so many of each line.
+_CERTAIN: Final = 0.98
 _LEAST_CHECKED: Final = 3
 _BLOCK: Final = 64
 
@@ -67,15 +67,20 @@ def classes_of(script: Script, characters: Sequence[str]) -> list[int]:
 
 
 def _is_latin(text: str) -> bool:
-    """Latin letters with their extensions, punctuation, currency, arrows and mathematical signs."""
+    """Latin letters with their extensions, punctuation, currency and mathematical signs."""
     code = ord(text[0])
     return code < 0x250 or 0x1E00 <= code < 0x1F00 or 0x2000 <= code < 0x2190 or 0x2200 <= code < 0x2300
 
 
-def _least_certain(characters: Sequence[Character]) -> list[int]:
-    """The steps at which the characters of a line are that have to be checked."""
-    by_score = sorted(characters, key=lambda character: character.score)
-    return [c.peak for index, c in enumerate(by_score) if index < _LEAST_CHECKED or c.score < _CERTAIN]
+def _least_certain(steps: Steps, characters: Sequence[Character]) -> list[int]:
+    """The steps of a line that have to be checked.
+
+    Blanks are among them: where all classes that could be right are missing, the blank often wins.
+    """
+    blanks = np.flatnonzero(steps.best == BLANK).tolist()
+    candidates = [*((c.score, c.peak) for c in characters), *((float(steps.score[step]), step) for step in blanks)]
+    candidates.sort()
+    return [step for rank, (score, step) in enumerate(candidates) if rank < _LEAST_CHECKED or score < _CERTAIN]
 
 
 class ScriptGuard:
@@ -96,18 +101,22 @@ class ScriptGuard:
         self._other_bias = head.bias[others]
 
     def find_others(self, lines: Sequence[tuple[Steps, Sequence[Character]]]) -> list[bool]:
-        """For each line whether, at a character that is not certain, one outside the chosen classes is likelier."""
+        """For each line whether, at a step that is not certain, a character outside the chosen classes is likelier."""
         found = [False] * len(lines)
         if not len(self._other_bias):
             return found
-        checked = [(line, peak) for line, (_, characters) in enumerate(lines) for peak in _least_certain(characters)]
+        checked = [
+            (line, step)
+            for line, (steps, characters) in enumerate(lines)
+            for step in _least_certain(steps, characters)
+        ]
         for start in range(0, len(checked), _BLOCK):
             block = checked[start : start + _BLOCK]
             # Always of one size: the last bits of a product depend on how many rows it has.
             rows = np.zeros((_BLOCK, self._other_weights.shape[0]), np.float32)
-            rows[: len(block)] = [lines[line][0].features[peak] for line, peak in block]
+            rows[: len(block)] = [lines[line][0].features[step] for line, step in block]
             others = (rows @ self._other_weights + self._other_bias).max(axis=1)[: len(block)]
-            codes = self._classes[[lines[line][0].best[peak] for line, peak in block]]
+            codes = self._classes[[lines[line][0].best[step] for line, step in block]]
             own = (rows[: len(block)] * self._head.weights[:, codes].T).sum(axis=1) + self._head.bias[codes]
             for line, _ in itertools.compress(block, others > own):
                 found[line] = True
