@@ -106,9 +106,7 @@ class ScriptGuard:
         if not len(self._other_bias):
             return found
         checked = [
-            (line, step)
-            for line, (steps, characters) in enumerate(lines)
-            for step in _least_certain(steps, characters)
+            (line, step) for line, (steps, characters) in enumerate(lines) for step in _least_certain(steps, characters)
         ]
         for start in range(0, len(checked), _BLOCK):
             block = checked[start : start + _BLOCK]
