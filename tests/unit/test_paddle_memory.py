@@ -65,8 +65,9 @@ engine = PaddleEngine(
     )
 )
 engine.warm_up()
-# Every library has its threads and their storage before memory ends: without it glibc aborts the process.
-_predict(engine._pipeline(["en"]), pages[:1], 1)
+if asked["lines"] > 1:
+    # Every library that long lines need has its threads' storage before memory ends: without it glibc aborts the process.
+    _predict(engine._pipeline(["en"]), pages[:1], 1)
 lines = Path("/proc/self/status").read_text().splitlines()
 used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSize"))
 resource.setrlimit(resource.RLIMIT_AS, (used + asked["bytes"],) * 2)

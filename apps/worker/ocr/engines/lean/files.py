@@ -35,6 +35,8 @@ def model_files(settings: Settings) -> ModelFiles:
 
 
 def _graph(directory: Path, variable: str) -> Path:
+    if not directory.is_dir():
+        raise EngineUnavailable(f"{variable}: there is no directory {directory}.")
     if not (directory / _GRAPH).is_file():
         raise EngineUnavailable(
             f"{variable}: {directory} has no {_GRAPH}, which the lean engine reads. Convert the model, or set "
