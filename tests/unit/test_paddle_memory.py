@@ -66,7 +66,7 @@ engine = PaddleEngine(
 )
 engine.warm_up()
 if asked["lines"] > 1:
-    # Every library that long lines need has its threads' storage before memory ends: without it glibc aborts the process.
+    # Every library that long lines need has its threads' storage before memory ends: else glibc aborts the process.
     _predict(engine._pipeline(["en"]), pages[:1], 1)
 lines = Path("/proc/self/status").read_text().splitlines()
 used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmSize"))
