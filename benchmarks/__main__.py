@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="quire-bench-") as folder:
         home = Path(folder) / "home"
         console.print("Starting Redis, Postgres, the API and the workers …")
-        with Stack(home, free_port(), ocr_processes=1) as stack:
+        with Stack(home, free_port(), ocr_processes=options.processes) as stack:
             rounds = _measure(stack, receipts, options.rounds)
             long_pdf = _measure_long_pdf(stack, receipts, options.pdf_pages) if options.pdf_pages else None
             log = (home / "logs" / "ocr-1-worker.log").read_text(encoding="utf-8", errors="replace")
@@ -66,6 +66,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--receipts", type=positive, metavar="N", help="use the first N only (default: all)")
     parser.add_argument(
         "--rounds", type=positive, default=3, metavar="N", help="direct and queue in turns (default: 3)"
+    )
+    parser.add_argument(
+        "--processes", type=positive, default=1, metavar="N", help="processes of the OCR worker (default: 1)"
     )
     parser.add_argument(
         "--pdf-pages", type=int, default=200, metavar="N", help="length of the PDF (default: 200; 0: none)"

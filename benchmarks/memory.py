@@ -65,7 +65,7 @@ def _measure(options: argparse.Namespace) -> LongRun:
 
 def _system(options: argparse.Namespace) -> Entry:
     if options.system == "quire":
-        return quire_entry(options.preset, options.in_flight)
+        return quire_entry(options.preset, str(options.in_flight))
     (entry,) = entries([options.system]).values()
     return entry
 

@@ -11,8 +11,14 @@ from benchmarks.systems.base import System
 # Ratios are against this one.
 REFERENCE: Final = "paddleocr"
 # How many pages Quire is given at once, where it is given several.
-IN_FLIGHT: Final = 4
+IN_FLIGHT: Final = 8
 PRESETS: Final = ("fast", "balanced", "accurate")
+# How Quire is given pages: one, several at once, or one to each of a worker's processes.
+QUIRE_WAYS: Final = {
+    "1": "one page at a time",
+    str(IN_FLIGHT): f"{IN_FLIGHT} in flight",
+    "processes": "a process for each core",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ NAMES: Final = ("quire", *_PEERS)
 
 
 def entries(names: Sequence[str], presets: Sequence[str] = ("balanced",)) -> dict[str, Entry]:
-    """The systems of these names by key; `quire` is two for each preset.
+    """The systems of these names by key; `quire` is three for each preset.
 
     Raises:
         KeyError: there is no system of that name.
@@ -57,25 +63,21 @@ def entries(names: Sequence[str], presets: Sequence[str] = ("balanced",)) -> dic
     found: dict[str, Entry] = {}
     for name in names:
         if name == "quire":
-            found |= {
-                f"quire-{preset}-{in_flight}": quire_entry(preset, in_flight)
-                for preset in presets
-                for in_flight in (1, IN_FLIGHT)
-            }
+            found |= {f"quire-{preset}-{way}": quire_entry(preset, way) for preset in presets for way in QUIRE_WAYS}
         else:
             found[name] = _PEERS[name]
     return found
 
 
-def quire_entry(preset: str, in_flight: int) -> Entry:
-    """Quire with a preset, reading pages one at a time or `in_flight` at once."""
-    way = "one page at a time" if in_flight == 1 else f"{in_flight} in flight"
+def quire_entry(preset: str, way: str) -> Entry:
+    """Quire with a preset, reading pages in one of `QUIRE_WAYS`, or as many at once as `way` says."""
+    words = QUIRE_WAYS.get(way, f"{way} in flight")
     return Entry(
-        f"Quire {preset} ({way})",
-        f"QUIRE_OCR_PRESET={preset}, otherwise Quire's defaults; {way}",
-        ("quire", str(in_flight)),
+        f"Quire {preset} ({words})",
+        f"QUIRE_OCR_PRESET={preset}, otherwise Quire's defaults; {words}",
+        ("quire-processes",) if way == "processes" else ("quire", way),
         {"QUIRE_OCR_PRESET": preset},
-        series=f"Quire ({way})",
+        series=f"Quire ({words})",
     )
 
 
@@ -90,6 +92,10 @@ def load(kind: str, *arguments: str) -> System:
             from benchmarks.systems.quire_engine import QuireSystem
 
             return QuireSystem(int(*arguments))
+        case "quire-processes":
+            from benchmarks.systems.quire_processes import QuireProcesses
+
+            return QuireProcesses()
         case "paddleocr":
             from benchmarks.systems.paddle_defaults import PaddleDefaults
 

@@ -37,6 +37,10 @@ class QuireSystem:
         groups = (images[start : start + self._in_flight] for start in range(0, len(images), self._in_flight))
         return [result for group in groups for result in self._read_group(group)]
 
+    def read_one(self, path: Path, number: int) -> PageResult:
+        """One page of a file."""
+        return self._read_document(path, [number])[0]
+
     def _read_document(self, path: Path, numbers: Sequence[int]) -> list[PageResult]:
         with open_source(path) as source:
             if self._in_flight == 1:

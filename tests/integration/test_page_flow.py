@@ -122,11 +122,12 @@ def test_a_ticket_whose_time_is_over_passes_the_rest_on(bench: Bench, scan: str)
 def test_a_draining_worker_gives_unread_pages_back_and_passes_on(bench: Bench, scan: str):
     document_id = bench.accept(scan)
     result = replace(bench.flow, draining=lambda: len(bench.engine.read) >= 2).work(document_id)
-    assert (result.status, result.pages_done) == ("running", 2)
+    # What is being read together is finished.
+    assert (result.status, result.pages_done) == ("running", 4)
     assert bench.tickets[-1] == document_id
     pages = bench.pages(document_id)
-    assert [number for number, page in pages.items() if page.status == "done"] == [1, 2]
-    assert {page.attempts for number, page in pages.items() if number > 2} == {0}
+    assert [number for number, page in pages.items() if page.status == "done"] == [1, 2, 3, 4]
+    assert {page.attempts for number, page in pages.items() if number > 4} == {0}
     assert bench.flow.work(document_id).status == "completed"
     assert sorted(bench.engine.read) == list(range(1, 11))
 
@@ -220,8 +221,54 @@ def test_a_page_over_its_time_fails_and_the_batch_is_written(bench: Bench, scan:
             raise SoftTimeLimitExceeded
 
     document_id = bench.accept(scan)
-    result = bench.with_engine(InstantEngine(interrupt)).work(document_id)
+    flow = bench.with_engine(InstantEngine(interrupt))
+    # Read with its neighbours it blames none of them, and ends the ticket: the process has little time left.
+    assert (flow.work(document_id).status, bench.tickets[-1]) == ("running", document_id)
+    pages = bench.pages(document_id)
+    assert [(page.status, page.attempts) for page in pages.values()] == [("pending", 1)] * 4 + [("pending", 0)] * 6
+    # Alone it is the one.
+    assert flow.work(document_id).pages_failed == 1
+    pages = bench.pages(document_id)
+    assert [(pages[number].status, pages[number].attempts) for number in (1, 2, 3, 4)] == [
+        ("done", 2),
+        ("failed", 2),
+        ("pending", 1),
+        ("pending", 1),
+    ]
+    result = flow.work(document_id)
     assert (result.status, result.pages_done, [e.code for e in result.errors]) == ("partial", 9, ["timeout"])
+
+
+def test_leased_pages_are_read_together_and_those_begun_before_alone(bench: Bench, scan: str):
+    together: list[list[int]] = []
+
+    class Noting(InstantEngine):
+        def recognize(self, images, languages):
+            together.append([image.number for image in images])
+            return super().recognize(images, languages)
+
+    document_id = bench.accept(scan)
+    dead = bench.flow._lease(document_id, 3)
+    assert dead is None, "not planned yet"
+    bench.flow.work(document_id, number=10)
+    assert bench.flow._lease(document_id, 3) is not None
+    bench.run_out_leases()
+    assert bench.with_engine(Noting()).work(document_id).status == "completed"
+    assert together == [[1, 2, 4], [3], [5, 6, 7, 8], [9]]
+
+
+def test_a_page_that_fails_among_others_is_found_and_the_others_are_read(bench: Bench, scan: str):
+    calls: list[int] = []
+
+    def fail(image) -> None:
+        calls.append(image.number)
+        if image.number == 7:
+            raise RuntimeError("a bug")
+
+    document_id = bench.accept(scan)
+    result = bench.with_engine(InstantEngine(fail)).work(document_id)
+    assert (result.status, [error.page_number for error in result.errors]) == ("partial", [7])
+    assert sorted(calls) == sorted([1, 2, 3, 4, 5, 6, 7, 5, 6, 7, 8, 9, 10])
 
 
 class StoreThatGoesAway(FolderStore):

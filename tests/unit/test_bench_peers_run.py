@@ -22,7 +22,7 @@ def test_one_receipt_two_rounds_and_two_systems(receipts: Path, model_dir: Path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     corpus = json.loads(output.read_text())["corpora"]["receipts"]
-    keys = ["quire-balanced-1", "quire-balanced-4", "rapidocr"]
+    keys = ["quire-balanced-1", "quire-balanced-8", "quire-balanced-processes", "rapidocr"]
     assert list(corpus["systems"]) == keys
     for system in corpus["systems"].values():
         assert system["missing"] is None

@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from flow.heartbeat import Heartbeat
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
-from ocr.read import ReadOptions, read_page
+from ocr.read import PAGES_TOGETHER, ReadOptions, read_page, read_together
 from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageText
 from quire.database import documents, leases
 from quire.database.engine import transaction
@@ -97,7 +97,8 @@ class PageFlow:
             if number is not None and document.status == "running":
                 self._refuse_foreign_page(document, number)
             while document.status == "running":
-                if self.draining() or (number is None and time.monotonic() >= deadline):
+                is_over = number is None and time.monotonic() >= deadline
+                if self.draining() or is_over or files.out_of_time:
                     self._pass_on(document_id)
                     break
                 lease = self._lease(document_id, number)
@@ -228,26 +229,46 @@ class PageFlow:
     def _work_on(self, lease: leases.Lease, files: _Files) -> bool:
         """Read the leased pages and write them together; give back what was not begun. True if the document ended."""
         outcomes: list[PageText | PageError] = []
+        begun: tuple[int, ...] = ()
         seconds = self.settings.quire_lease_seconds
         with Heartbeat(self.database, partial(leases.renew, lease=lease, seconds=seconds), seconds) as heartbeat:
             try:
-                for number in lease.numbers:
-                    if heartbeat.lost or (outcomes and self.draining()):
+                for numbers in _groups(lease):
+                    if heartbeat.lost or files.out_of_time or (outcomes and self.draining()):
                         break
-                    outcomes.append(self._read(files, number))
-                    if outcomes[-1].page_number in files.timed_out:
-                        break
+                    begun = numbers
+                    outcomes += self._read_some(files, numbers)
             finally:
-                begun = {outcome.page_number for outcome in outcomes}
-                ended = self._write(lease, outcomes, [number for number in lease.numbers if number not in begun])
+                ended = self._write(lease, outcomes, begun if files.out_of_time else ())
         return ended
+
+    def _read_some(self, files: _Files, numbers: tuple[int, ...]) -> list[PageText | PageError]:
+        """Read pages together, or one by one where that fails: then each has its own outcome.
+
+        Out of time, pages read together have none: each is read alone when somebody leases it again.
+        """
+        if len(numbers) > 1:
+            try:
+                pages = [(page_in_source(files.source, number), number) for number in numbers]
+                return [*read_together(files.source, pages, files.read_options, self.ocr())]
+            except SoftTimeLimitExceeded:
+                files.out_of_time = True
+                return []
+            except Exception:
+                logger.info("document %s: pages %s are read one by one", files.document.id, numbers)
+        outcomes: list[PageText | PageError] = []
+        for number in numbers:
+            outcomes.append(self._read(files, number))
+            if files.out_of_time:
+                break
+        return outcomes
 
     def _read(self, files: _Files, number: int) -> PageText | PageError:
         try:
             source = files.source
             return read_page(source, page_in_source(source, number), files.read_options, self.ocr(), label=number)
         except SoftTimeLimitExceeded:
-            files.timed_out.add(number)
+            files.out_of_time = True
             error: QuireError = PageTimeout("The page took longer than a page may take.")
         except QuireError as caught:
             if caught.retryable:
@@ -260,10 +281,15 @@ class PageFlow:
             )
         return PageError(page_number=number, code=error.code, message=error.message)
 
-    def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], untouched: list[int]) -> bool:
+    def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], begun: tuple[int, ...]) -> bool:
+        """Write what came out and give back the rest; the attempt counts for those of them that were `begun`."""
+        read = {outcome.page_number for outcome in outcomes}
+        left = [number for number in lease.numbers if number not in read]
         with transaction(self.database) as session:
-            if untouched:
-                leases.release(session, lease, untouched)
+            for is_begun in (True, False):
+                numbers = [number for number in left if (number in begun) == is_begun]
+                if numbers:
+                    leases.release(session, lease, numbers, begun=is_begun)
             progress = leases.write_pages(session, lease, outcomes) if outcomes else None
         if outcomes and progress is None:
             logger.warning(
@@ -280,6 +306,13 @@ class PageFlow:
         return progress is not None and progress.finished
 
 
+def _groups(lease: leases.Lease) -> list[tuple[int, ...]]:
+    """The leased pages as they are read: several together, but alone what somebody has begun and not finished."""
+    fresh = [number for number in lease.numbers if number not in lease.tried]
+    groups = [tuple(fresh[start : start + PAGES_TOGETHER]) for start in range(0, len(fresh), PAGES_TOGETHER)]
+    return [*groups, *((number,) for number in lease.numbers if number in lease.tried)]
+
+
 class _Files:
     """The document's file, fetched and opened when the first page needs it and kept for the whole ticket."""
 
@@ -289,7 +322,8 @@ class _Files:
         self.document = document
         self.options = OcrOptions.model_validate(document.options)
         self.read_options = ReadOptions.resolve(self.options, flow.settings)
-        self.timed_out: set[int] = set()
+        # The soft time limit has struck: the process has little time left.
+        self.out_of_time = False
 
     @cached_property
     def file(self) -> FetchedFile:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flow.sources import fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
-from ocr.read import ReadOptions, read_page
+from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
 from quire.errors import InvalidPayload, QuireError
 from quire.settings import Settings
@@ -44,12 +44,14 @@ class WholeDocument:
         first_error: QuireError | None = None
         with fetched(self.store, bucket, payload.key, self.settings) as file, opened(file, self.settings) as source:
             page_count = source.page_count
-            for number in wanted_pages(source, payload.options(), payload.page_number):
-                try:
-                    pages.append(read_page(source, page_in_source(source, number), options, self.ocr(), label=number))
-                except QuireError as error:
-                    first_error = first_error or error
-                    errors.append(PageError(page_number=number, code=error.code, message=error.message))
+            numbers = wanted_pages(source, payload.options(), payload.page_number)
+            wanted = [(page_in_source(source, number), number) for number in numbers]
+            for number, outcome in zip(numbers, page_outcomes(source, wanted, options, self.ocr()), strict=True):
+                if isinstance(outcome, PageText):
+                    pages.append(outcome)
+                else:
+                    first_error = first_error or outcome
+                    errors.append(PageError(page_number=number, code=outcome.code, message=outcome.message))
         if first_error is not None and not pages:
             raise first_error
         return self._result(payload, task_id, page_count, pages, errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Self
@@ -25,7 +25,7 @@ from quire.pages.pdf import PdfSource
 from quire.settings import Settings
 
 # Pages whose images are in memory at once, and which an engine reads together.
-PAGES_TOGETHER: Final = 4
+PAGES_TOGETHER: Final = 8
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,45 @@ def read_pages(
     source: PageSource, numbers: Iterable[int], options: ReadOptions, engine: OcrEngine
 ) -> Iterator[PageText]:
     """Read these pages in their order, a few at a time: an engine is faster with several. Raises as `read_page`."""
-    remaining = iter(numbers)
+    for outcome in page_outcomes(source, ((number, number) for number in numbers), options, engine):
+        if isinstance(outcome, QuireError):
+            raise outcome
+        yield outcome
+
+
+def page_outcomes(
+    source: PageSource, pages: Iterable[tuple[int, int]], options: ReadOptions, engine: OcrEngine
+) -> Iterator[PageText | QuireError]:
+    """Read pages, each given as its number in the source and its label, in their order and a few at a time.
+
+    One that fails costs only itself: in its place comes its error, of those that `read_page` raises.
+    """
+    remaining = iter(pages)
     while some := list(islice(remaining, PAGES_TOGETHER)):
         try:
-            pages: Iterable[PageText] = _read_together(source, some, options, engine)
+            yield from read_together(source, some, options, engine)
         except (QuireError, MemoryError):
-            # One by one, so that the pages before the one that fails are not lost with it.
-            pages = (read_page(source, number, options, engine) for number in some)
-        yield from pages
+            yield from (_outcome(source, number, label, options, engine) for number, label in some)
 
 
-def _read_together(source: PageSource, numbers: list[int], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
-    begun = [_without_ocr(source, number, options, engine, number) for number in numbers]
+def _outcome(
+    source: PageSource, number: int, label: int, options: ReadOptions, engine: OcrEngine
+) -> PageText | QuireError:
+    try:
+        return read_page(source, number, options, engine, label=label)
+    except QuireError as error:
+        return error
+
+
+def read_together(
+    source: PageSource, pages: Sequence[tuple[int, int]], options: ReadOptions, engine: OcrEngine
+) -> list[PageText]:
+    """Read pages, each given as its number in the source and its label, with one call of the engine.
+
+    At most `PAGES_TOGETHER`: all their images are in memory at once. Raises as `read_page`: which page it was is
+    found by reading them one by one.
+    """
+    begun = [_without_ocr(source, number, options, engine, label) for number, label in pages]
     found = iter(_recognized([page for page in begun if isinstance(page, _Unread)], options, engine))
     return [page if isinstance(page, PageText) else next(found) for page in begun]
 

@@ -15,6 +15,7 @@ import numpy as np
 from ocr.engines import models, opencv_alias
 from ocr.engines.base import TextLine
 from ocr.engines.halving import at_half_size, in_halves, is_out_of_memory
+from ocr.engines.warm_up_page import warm_up_page
 from ocr.languages import language_code, merge_languages
 from quire.contracts import Box
 from quire.errors import EngineUnavailable
@@ -89,7 +90,7 @@ class PaddleEngine:
     def warm_up(self) -> None:
         """See `OcrEngine.warm_up`."""
         languages = merge_languages(self._settings.paddleocr_lang, ())
-        self.recognize([PageImage(1, _warm_up_page())], languages)
+        self.recognize([warm_up_page()], languages)
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`. Pages of one size are read together; what is read does not depend on it."""
@@ -333,14 +334,6 @@ def _box(polygon: Any, text: str, *, upside_down: bool = False) -> Box:
     if upside_down:
         points = points[2:] + points[:2]
     return points[0], points[1], points[2], points[3]
-
-
-def _warm_up_page() -> Any:
-    """A page with a bar where a word could be, so that the recogniser runs as well."""
-    page = np.full((320, 480, 3), 255, dtype=np.uint8)
-    page[140:172, 60:300:12] = 0
-    page[140:144, 60:300] = 0
-    return page
 
 
 def _first_line(error: Exception) -> str:

@@ -37,7 +37,7 @@ _LEASE = text(f"""
         lease_expires_at = now() + make_interval(secs => :seconds)
     FROM free
     WHERE p.document_id = free.document_id AND p.number = free.number
-    RETURNING p.number
+    RETURNING p.number, p.attempts
 """)
 
 _TOUCH = text("UPDATE documents SET touched_at = now() WHERE id = :document_id")
@@ -49,7 +49,7 @@ _RENEW = text("""
 
 _RELEASE = text("""
     UPDATE pages
-    SET status = 'pending', lease_token = NULL, lease_expires_at = NULL, attempts = attempts - 1
+    SET status = 'pending', lease_token = NULL, lease_expires_at = NULL, attempts = attempts - :refund
     WHERE document_id = :document_id AND lease_token = :token AND status = 'leased' AND number = ANY(:numbers)
 """)
 
@@ -110,12 +110,16 @@ _OPEN_PAGES = text(f"""
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to write these pages, for as long as it lives. `token` is what every write is checked against."""
+    """The right to write these pages, for as long as it lives. `token` is what every write is checked against.
+
+    `tried` are those of `numbers` that somebody has begun before.
+    """
 
     document_id: UUID
     token: UUID
     numbers: tuple[int, ...]
     last_attempt: bool
+    tried: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def lease_pages(
     """
     token = uuid4()
     for last_attempt in (False, True):
-        rows = session.execute(
+        found = session.execute(
             _LEASE,
             {
                 "document_id": document_id,
@@ -151,10 +155,11 @@ def lease_pages(
                 "most": 1 if last_attempt else most,
             },
         )
-        numbers = tuple(sorted(row.number for row in rows))
-        if numbers:
+        leased = {int(row.number): int(row.attempts) for row in found}
+        if leased:
             session.execute(_TOUCH, {"document_id": document_id})
-            return Lease(document_id, token, numbers, last_attempt)
+            tried = frozenset(page for page, count in leased.items() if count > 1)
+            return Lease(document_id, token, tuple(sorted(leased)), last_attempt, tried)
     return None
 
 
@@ -165,9 +170,17 @@ def renew(session: Session, lease: Lease, *, seconds: float) -> bool:
     return int(renewed.rowcount) > 0  # type: ignore[attr-defined]
 
 
-def release(session: Session, lease: Lease, numbers: Sequence[int]) -> None:
-    """Give back pages that were not begun; the attempt does not count."""
-    session.execute(_RELEASE, {"document_id": lease.document_id, "token": lease.token, "numbers": list(numbers)})
+def release(session: Session, lease: Lease, numbers: Sequence[int], *, begun: bool = False) -> None:
+    """Give back pages. The attempt does not count, unless they were `begun`."""
+    session.execute(
+        _RELEASE,
+        {
+            "document_id": lease.document_id,
+            "token": lease.token,
+            "numbers": list(numbers),
+            "refund": 0 if begun else 1,
+        },
+    )
 
 
 def write_pages(session: Session, lease: Lease, pages: Sequence[PageText | PageError]) -> Progress | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -89,7 +90,7 @@ def text_of(characters: Sequence[Character]) -> str:
 def confidence_of(characters: Sequence[Character]) -> float:
     """Mean probability of what is not space; 0 for nothing."""
     scores = [character.score for character in characters if not character.text.isspace()]
-    return float(np.mean(scores)) if scores else 0.0
+    return sum(scores) / len(scores) if scores else 0.0
 
 
 def words(characters: Sequence[Character], length: float) -> list[Span]:
@@ -121,7 +122,7 @@ def _half_pitch(characters: Sequence[Character], centres: Sequence[float]) -> fl
         for a, b, first, second in zip(centres, centres[1:], characters, characters[1:], strict=False)
         if not (first.text.isspace() or second.text.isspace())
     ]
-    return float(np.median(pitches)) / 2 if pitches else 1.0
+    return median(pitches) / 2 if pitches else 1.0
 
 
 def _span(
@@ -134,6 +135,8 @@ def _span(
     if last + 1 < len(characters):
         end = min(end, (centres[last] + centres[last + 1]) / 2)
     members = [characters[index] for index in run]
-    return Span(
-        text_of(members), confidence_of(members), float(np.clip(start, 0, length)), float(np.clip(end, 0, length))
-    )
+    return Span(text_of(members), confidence_of(members), _within(start, length), _within(end, length))
+
+
+def _within(step: float, length: float) -> float:
+    return min(max(step, 0.0), length)

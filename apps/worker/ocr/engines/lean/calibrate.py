@@ -9,7 +9,6 @@ the recogniser cost words.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from ocr.engines.lean import crops, detection
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.network import OpenVinoNetwork
-from ocr.engines.lean.prepared import Prepared, prepare
+from ocr.engines.lean.prepared import Prepared, file_digest, prepare
 from ocr.engines.lean.presets import PRESETS
 from ocr.engines.lean.recognition import line_image
 from quire.pages import open_source
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         content = {
             "model": source.name,
-            "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "sha256": file_digest(source),
             "images": len(images),
             "ranges": observe(network, images),
         }
@@ -112,9 +111,7 @@ def _lines(documents: Sequence[Path], prepared: Prepared, model_dir: Path) -> It
     preset = PRESETS["balanced"]
     detector = OpenVinoNetwork(prepared.detection, threads=0, streams=1, cache=model_dir / "lean", batch_pixels=1)
     for page in _pages(documents):
-        small = detection.shrink(page, preset.detection.side)
-        logits = detector.run(detection.with_padding(small))["logits"][0, 0, : small.shape[0], : small.shape[1]]
-        found = detection.regions(logits, (page.shape[1], page.shape[0]), preset.detection)
+        found = detection.detect(page, detector, preset.detection)
         for region in found[:: max(1, len(found) // _LINES_OF_A_PAGE)]:
             yield line_image([crops.cut(page, region.quad)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +39,8 @@ SECOND_LOOK: Final = Frame(-0.1, 0.0)
 
 def sides(quad: Quad) -> tuple[float, float]:
     """Width and height of a box, along its own edges, in pixels."""
-    return float(np.linalg.norm(quad[1] - quad[0])), float(np.linalg.norm(quad[3] - quad[0]))
+    (ax, ay), (bx, by), _, (dx, dy) = quad.tolist()
+    return math.hypot(bx - ax, by - ay), math.hypot(dx - ax, dy - ay)
 
 
 def turned(quad: Quad, quarters: int) -> Quad:
@@ -51,6 +53,12 @@ def extent(quad: Quad, frame: Frame) -> tuple[float, float]:
     width, height = sides(quad)
     trim = frame.trim * height / width if width >= 2 * height else 0.0
     return trim, 1 - trim
+
+
+def picture_width(quad: Quad, frame: Frame) -> int:
+    """How wide `cut` makes the picture of the line in a box, in pixels: at most `LONGEST_LINE`."""
+    width, height = _piece_size(part(quad, *extent(quad, frame), frame.margin))
+    return min(LONGEST_LINE, max(1, round(width * LINE_HEIGHT / height)))
 
 
 def part(quad: Quad, start: float, end: float, margin: float = 0.0) -> Quad:
@@ -68,17 +76,22 @@ def part(quad: Quad, start: float, end: float, margin: float = 0.0) -> Quad:
 
 
 def cut(pixels: Pixels, quad: Quad, frame: Frame = FIRST_LOOK) -> Pixels:
-    """The picture of the line in a box, scaled to the height of a line: (48, W, 3), W at most `LONGEST_LINE`.
+    """The picture of the line in a box, scaled to the height of a line: (48, W, 3), W as `picture_width` says.
 
     Beyond the page the page's border is repeated.
     """
+    line_width = picture_width(quad, frame)
     quad = part(quad, *extent(quad, frame), frame.margin)
-    width, height = (max(1, round(side)) for side in sides(quad))
-    line_width = min(LONGEST_LINE, max(1, round(width * LINE_HEIGHT / height)))
+    width, height = _piece_size(quad)
     piece = _straight(pixels, quad) if _lies_straight(quad) else _warped(pixels, quad, width, height)
     shrinks = piece.shape[0] > LINE_HEIGHT * 1.5
     kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(piece, (line_width, LINE_HEIGHT), interpolation=kind), np.uint8)
+
+
+def _piece_size(quad: Quad) -> tuple[int, int]:
+    width, height = sides(quad)
+    return max(1, round(width)), max(1, round(height))
 
 
 def _lies_straight(quad: Quad) -> bool:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ocr.engines.lean.network import Network
+
 Pixels = npt.NDArray[np.uint8]
 # Corners (4, 2) float32 in pixels, clockwise from the top left.
 Quad = npt.NDArray[np.float32]
@@ -71,6 +73,13 @@ def with_padding(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     whole = cv2.copyMakeBorder(pixels, 0, -height % _STEP, 0, -width % _STEP, cv2.BORDER_REPLICATE)
     return np.asarray(cv2.copyMakeBorder(whole, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=PADDING), np.uint8)[None]
+
+
+def detect(pixels: Pixels, network: Network, options: DetectionOptions) -> list[Region]:
+    """The text regions of a page (H, W, 3), in its pixels."""
+    small = shrink(pixels, options.side)
+    logits = network.run(with_padding(small))["logits"][0, 0, : small.shape[0], : small.shape[1]]
+    return regions(logits, (pixels.shape[1], pixels.shape[0]), options)
 
 
 def regions(logits: npt.NDArray[np.float32], page: tuple[int, int], options: DetectionOptions) -> list[Region]:

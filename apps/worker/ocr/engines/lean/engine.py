@@ -17,17 +17,21 @@ from ocr.engines.lean import alignment, crops, detection, reading, recognition, 
 from ocr.engines.lean.detection import Quad
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.loading import Loaded, load, runtime_for
-from ocr.engines.lean.network import Runtime
+from ocr.engines.lean.network import Network, Runtime
 from ocr.engines.lean.presets import PRESETS
 from ocr.engines.lean.reading import Attempt, Reading
+from ocr.engines.warm_up_page import warm_up_page
 from ocr.languages import merge_languages
 from quire.contracts import Box
 from quire.pages import PageImage
 from quire.settings import Settings
 
 # Raised whenever the same page may come out differently.
-_REVISION: Final = 1
+_REVISION: Final = 2
 _SMALLEST_SIDE: Final = 4
+
+# What the recogniser says of a line, and the characters in it.
+Line = tuple[alignment.Steps, Sequence[alignment.Character]]
 
 
 class LeanEngine:
@@ -68,7 +72,7 @@ class LeanEngine:
 
     def warm_up(self) -> None:
         """See `OcrEngine.warm_up`."""
-        self.recognize([PageImage(1, _warm_up_page())], merge_languages(self._settings.paddleocr_lang, ()))
+        self.recognize([warm_up_page()], merge_languages(self._settings.paddleocr_lang, ()))
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`."""
@@ -109,7 +113,8 @@ class LeanEngine:
 
     def _readings(self, images: Sequence[PageImage], loaded: Loaded) -> list[list[Reading]]:
         """What is read in each page's boxes, each the way it reads best."""
-        places = self._executor.map(lambda image: self._detect(image, loaded), images)
+        detector = loaded.detectors.for_pages(len(images) if self._threads > 1 else 1)
+        places = self._executor.map(lambda image: self._detect(image, detector), images)
         boxes = [reading.attempts(page, region.quad) for page, found in enumerate(places) for region in found]
         readings = iter(self._attempt([way for ways in boxes for way in ways], images, loaded))
         chosen = [reading.surest([next(readings) for _ in ways]) for ways in boxes]
@@ -127,35 +132,39 @@ class LeanEngine:
         better = {id(old): new for old, new in zip(doubtful, second, strict=True) if new.confidence > old.confidence}
         return [better.get(id(read), read) for read in readings]
 
-    def _detect(self, image: PageImage, loaded: Loaded) -> list[detection.Region]:
+    def _detect(self, image: PageImage, detector: Network) -> list[detection.Region]:
         if min(image.width, image.height) < _SMALLEST_SIDE:
             return []
-        options = self._preset.detection
-        small = detection.shrink(image.pixels, options.side)
-        logits = loaded.detector.run(detection.with_padding(small))["logits"][0, 0, : small.shape[0], : small.shape[1]]
-        return detection.regions(logits, (image.width, image.height), options)
+        return detection.detect(image.pixels, detector, self._preset.detection)
 
     def _attempt(self, attempts: Sequence[Attempt], images: Sequence[PageImage], loaded: Loaded) -> list[Reading]:
         """Read each box the way it is taken to run."""
-        pictures = list(
-            self._executor.map(
-                lambda one: crops.cut(images[one.page].pixels, one.upright, one.frame), attempts, chunksize=8
-            )
+        widths = [crops.picture_width(attempt.upright, attempt.frame) for attempt in attempts]
+        batches = recognition.batches(widths, loaded.recognizer.batch_pixels)
+        lines: dict[int, Line] = {}
+        found = self._executor.map(
+            lambda batch: self._read_lines([attempts[i] for i in batch], images, loaded), batches
         )
-        answers = recognition.recognize(pictures, loaded.recognizer, loaded.characters, self._executor)
-        return [
-            Reading(attempt, picture.shape[1], characters)
-            for attempt, picture, characters in zip(
-                attempts, pictures, self._decode(answers, loaded.guard), strict=True
-            )
-        ]
+        for batch, answers in zip(batches, found, strict=True):
+            lines.update(zip(batch, answers, strict=True))
+        ordered = self._guarded([lines[index] for index in range(len(attempts))], loaded.guard)
+        return [Reading(*parts) for parts in zip(attempts, widths, ordered, strict=True)]
 
-    def _decode(self, lines: Sequence[alignment.Steps], guard: scripts.ScriptGuard) -> list[list[alignment.Character]]:
-        decoded = [alignment.decode(steps, self._preset.space) for steps in lines]
-        for index, found in enumerate(guard.find_others(list(zip(lines, decoded, strict=True)))):
-            if found:
-                decoded[index] = alignment.decode(guard.with_all(lines[index]), self._preset.space)
-        return decoded
+    def _guarded(self, lines: Sequence[Line], guard: scripts.ScriptGuard | None) -> list[Sequence[alignment.Character]]:
+        """The characters of each line, of some decided among all that the recogniser knows."""
+        read = [characters for _, characters in lines]
+        if guard is not None:
+            others = [index for index, found in enumerate(guard.find_others(lines, self._executor)) if found]
+            decided = self._executor.map(guard.with_all, [lines[index][0] for index in others])
+            for index, steps in zip(others, decided, strict=True):
+                read[index] = alignment.decode(steps, self._preset.space)
+        return read
+
+    def _read_lines(self, attempts: Sequence[Attempt], images: Sequence[PageImage], loaded: Loaded) -> list[Line]:
+        """All that a batch of lines takes, on one thread: the others infer meanwhile."""
+        pictures = [crops.cut(images[one.page].pixels, one.upright, one.frame) for one in attempts]
+        answers = recognition.read(pictures, loaded.recognizer, loaded.characters)
+        return [(steps, alignment.decode(steps, self._preset.space)) for steps in answers]
 
     def _turn_round(
         self, readings: Sequence[Reading], images: Sequence[PageImage], loaded: Loaded
@@ -172,33 +181,32 @@ class LeanEngine:
 
 
 def _lines(readings: Sequence[Reading], image: PageImage) -> list[TextLine]:
-    return [_line(read, image) for read in readings if read.text.strip()]
+    """The lines with text in them, and their words; corners within the page, to a hundredth of a pixel."""
+    inked = [read for read in readings if read.text.strip()]
+    spans = [alignment.words(read.characters, read.width / alignment.STEP_PIXELS) for read in inked]
+    quads = [quad for read, words in zip(inked, spans, strict=True) for quad in _quads(read, words)]
+    boxes = iter(_boxes(quads, image))
+    return [
+        TextLine(
+            read.text,
+            next(boxes),
+            min(read.confidence, 1.0),
+            tuple(TextWord(word.text, next(boxes), min(word.score, 1.0)) for word in words),
+        )
+        for read, words in zip(inked, spans, strict=True)
+    ]
 
 
-def _line(read: Reading, image: PageImage) -> TextLine:
+def _quads(read: Reading, words: Sequence[alignment.Span]) -> list[Quad]:
+    """The quad of a line, and those of its words."""
     quad = read.attempt.upright
     begin, end = crops.extent(quad, read.attempt.frame)
     step = (end - begin) * alignment.STEP_PIXELS / read.width
-    words = tuple(
-        TextWord(
-            span.text,
-            _box(crops.part(quad, begin + span.start * step, begin + span.end * step), image),
-            min(span.score, 1.0),
-        )
-        for span in alignment.words(read.characters, read.width / alignment.STEP_PIXELS)
-    )
-    return TextLine(read.text, _box(quad, image), min(read.confidence, 1.0), words)
+    return [quad, *(crops.part(quad, begin + word.start * step, begin + word.end * step) for word in words)]
 
 
-def _box(quad: Quad, image: PageImage) -> Box:
-    """The corners within the page, to a hundredth of a pixel."""
-    within = np.clip(quad, 0, [image.width, image.height])
-    a, b, c, d = ((round(float(x), 2), round(float(y), 2)) for x, y in within)
-    return (a, b, c, d)
-
-
-def _warm_up_page() -> Any:
-    """A page with a line of text on it, so that both networks run."""
-    page = np.full((320, 640, 3), 255, np.uint8)
-    cv2.putText(page, "Quire 0123456789", (40, 170), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (0, 0, 0), 3)
-    return page
+def _boxes(quads: Sequence[Quad], image: PageImage) -> list[Box]:
+    if not quads:
+        return []
+    within = np.clip(np.asarray(quads, np.float64), 0, [image.width, image.height])
+    return [((*a,), (*b,), (*c,), (*d,)) for a, b, c, d in np.round(within, 2).tolist()]

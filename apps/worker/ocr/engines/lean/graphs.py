@@ -8,20 +8,30 @@ the arg-max of CTC decoding happens inside the graph, so that the 18,710 probabi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ocr.engines.lean.crops import LINE_HEIGHT
-from ocr.engines.lean.scripts import Head
 from quire.errors import EngineUnavailable
 
 # Mean and deviation of each channel as PaddleOCR normalises: it feeds BGR, these are in the order of RGB.
 _DETECTION_MEAN, _DETECTION_DEVIATION = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)
+_IR_VERSION: Final = 8
 _RECOGNITION_MEAN = _RECOGNITION_DEVIATION = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The recogniser's last layer: `weights` float32 (features, classes), `bias` float32 (classes,)."""
+
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
 
 
 def characters_of(model: Any) -> list[str]:
@@ -62,7 +72,7 @@ def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> 
 
     `image` uint8 (N, 49, W + 1, 3), first row and column `crops.GREY` → for each of T = W / 8 steps: `best` int64
     (N, T), an index into `classes`; `score` float32 (N, T), its probability among `classes`; `space` float32 (N, T),
-    the probability of the class `space` (an index into `classes`; None: it means nothing); `features` float32
+    the probability of the class `space` (an index into `classes`; None: there is none, zeros); `features` float32
     (N, T, F), what the head is applied to.
 
     Raises:
@@ -83,36 +93,100 @@ def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> 
         )
         if head.weights.shape[1] != head.bias.shape[0] or max(classes) >= head.bias.shape[0]:
             raise ValueError("its head does not fit its characters")
-        kept = np.asarray(classes)
-        chosen = np.asarray([0 if space is None else space], np.int64)
-        graph.initializer.extend(
-            [
-                numpy_helper.from_array(np.ascontiguousarray(head.weights[:, kept]), "kept_weights"),
-                numpy_helper.from_array(np.ascontiguousarray(head.bias[kept]), "kept_bias"),
-                numpy_helper.from_array(chosen, "space_class"),
-            ]
-        )
-        steps: list[Any] = ["N", "T"]
+        _keep(graph, head, classes)
         _replace_outputs(
             model,
             [
-                helper.make_node("MatMul", [features, "kept_weights"], ["kept_product"]),
-                helper.make_node("Add", ["kept_product", "kept_bias"], ["kept_logits"]),
-                helper.make_node("Softmax", ["kept_logits"], ["probabilities"], axis=2),
-                helper.make_node("ArgMax", ["probabilities"], ["best"], axis=2, keepdims=0),
-                helper.make_node("ReduceMax", ["probabilities"], ["score"], axes=[2], keepdims=0),
-                helper.make_node("Gather", ["probabilities", "space_class"], ["space_column"], axis=2),
-                helper.make_node("Squeeze", ["space_column"], ["space"], axes=[2]),
+                *_decision(graph, features, space),
                 helper.make_node("Identity", [features], ["features"]),
             ],
             [
-                helper.make_tensor_value_info("best", TensorProto.INT64, steps),
-                helper.make_tensor_value_info("score", TensorProto.FLOAT, steps),
-                helper.make_tensor_value_info("space", TensorProto.FLOAT, steps),
-                helper.make_tensor_value_info("features", TensorProto.FLOAT, [*steps, head.weights.shape[0]]),
+                *_decided(),
+                helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", head.weights.shape[0]]),
             ],
         )
     return model, head
+
+
+def head_graph(head: Head, space: int | None) -> Any:
+    """The uncut head alone: `features` float32 (N, T, F) → `best`, `score` and `space` as `recognition_graph` has them.
+
+    `best` and `space` are indices into all classes.
+    """
+    graph = helper.make_graph(
+        [],
+        "head",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", head.weights.shape[0]])],
+        [],
+    )
+    _keep(graph, head, range(head.weights.shape[1]))
+    graph.node.extend(_decision(graph, "features", space))
+    graph.output.extend(_decided())
+    return _model(graph)
+
+
+def guard_graph(head: Head, classes: Sequence[int], others: Sequence[int]) -> Any:
+    """Two parts of a head side by side: `features` float32 (N, F) → `inside` and `outside` float32 (N,).
+
+    They are the largest logits among `classes` and among `others`.
+    """
+    nodes, constants = [], []
+    for name, chosen in (("inside", classes), ("outside", others)):
+        kept = np.asarray(chosen)
+        constants += [
+            numpy_helper.from_array(np.ascontiguousarray(head.weights[:, kept]), f"{name}_weights"),
+            numpy_helper.from_array(np.ascontiguousarray(head.bias[kept]), f"{name}_bias"),
+        ]
+        nodes += [
+            helper.make_node("MatMul", ["features", f"{name}_weights"], [f"{name}_product"]),
+            helper.make_node("Add", [f"{name}_product", f"{name}_bias"], [f"{name}_logits"]),
+            helper.make_node("ReduceMax", [f"{name}_logits"], [name], axes=[1], keepdims=0),
+        ]
+    value = helper.make_tensor_value_info
+    features = value("features", TensorProto.FLOAT, ["N", head.weights.shape[0]])
+    answers = [value(name, TensorProto.FLOAT, ["N"]) for name in ("inside", "outside")]
+    return _model(helper.make_graph(nodes, "guard", [features], answers, constants))
+
+
+def _model(graph: Any) -> Any:
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=_IR_VERSION)
+
+
+def _keep(graph: Any, head: Head, classes: Sequence[int]) -> None:
+    """Give the graph the columns of these classes."""
+    kept = np.asarray(classes)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.ascontiguousarray(head.weights[:, kept]), "kept_weights"),
+            numpy_helper.from_array(np.ascontiguousarray(head.bias[kept]), "kept_bias"),
+        ]
+    )
+
+
+def _decision(graph: Any, features: str, space: int | None) -> list[Any]:
+    """What makes `best`, `score` and `space` of features with the kept classes."""
+    nodes = [
+        helper.make_node("MatMul", [features, "kept_weights"], ["kept_product"]),
+        helper.make_node("Add", ["kept_product", "kept_bias"], ["kept_logits"]),
+        helper.make_node("Softmax", ["kept_logits"], ["probabilities"], axis=2),
+        # Along the last axis OpenVINO compares one by one, along another sixteen at once.
+        helper.make_node("Transpose", ["probabilities"], ["probabilities_by_class"], perm=[0, 2, 1]),
+        helper.make_node("ArgMax", ["probabilities_by_class"], ["best"], axis=1, keepdims=0),
+        helper.make_node("ReduceMax", ["probabilities"], ["score"], axes=[2], keepdims=0),
+    ]
+    if space is None:
+        return [*nodes, helper.make_node("Sub", ["score", "score"], ["space"])]
+    graph.initializer.append(numpy_helper.from_array(np.asarray(space, np.int64), "space_class"))
+    return [*nodes, helper.make_node("Gather", ["probabilities", "space_class"], ["space"], axis=2)]
+
+
+def _decided() -> list[Any]:
+    value, steps = helper.make_tensor_value_info, ["N", "T"]
+    return [
+        value("best", TensorProto.INT64, steps),
+        value("score", TensorProto.FLOAT, steps),
+        value("space", TensorProto.FLOAT, steps),
+    ]
 
 
 def class_count(path: Path) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,14 +26,32 @@ _CPU_BATCH: Final = 1280
 _GPU_BATCH: Final = 65_536
 
 
+# Loads a network for one inference at a time on all threads, or for one on each thread at once.
+Make = Callable[[Path, bool], Network]
+
+
+class Detectors:
+    """The detector for pages that come alone, and for several at once."""
+
+    def __init__(self, alone: Callable[[], Network], together: Callable[[], Network]) -> None:
+        self._alone, self._together = cache(alone), cache(together)
+
+    def for_pages(self, count: int) -> Network:
+        """A page alone is an inference on all threads; of several pages each has a thread. Loads what it needs."""
+        return self._together() if count > 1 else self._alone()
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """What reading in one script set needs. `characters` are those of the recogniser's `best`."""
+    """What reading in one script set needs. `characters` are those of the recogniser's `best`.
 
-    detector: Network
+    Where they are all that the recogniser knows there is nothing to guard.
+    """
+
+    detectors: Detectors
     recognizer: Network
     characters: list[str]
-    guard: ScriptGuard
+    guard: ScriptGuard | None
 
 
 def runtime_for(settings: Settings) -> Runtime:
@@ -48,28 +68,34 @@ def load(settings: Settings, script: Script, threads: int, *, precise: bool) -> 
     runtime = runtime_for(settings)
     prepared = prepare(model_files(settings), script, runtime, settings.quire_model_dir, precise=precise)
     if runtime == "openvino":
-        detector, recognizer = _openvino(prepared, threads, settings.quire_model_dir.absolute() / "lean" / "compiled")
+        make = _openvino(threads, settings.quire_model_dir.absolute() / "lean" / "compiled")
     else:
-        detector, recognizer = _onnxruntime(prepared, threads, settings)
-    guard = ScriptGuard(prepared.head, prepared.characters, prepared.classes, prepared.space)
-    return Loaded(detector, recognizer, [prepared.characters[index] for index in prepared.classes], guard)
+        make = _onnxruntime(threads, settings)
+    return assemble(prepared, make)
 
 
-def _openvino(prepared: Prepared, threads: int, cache: Path) -> tuple[Network, Network]:
-    # A page is one inference on all threads, lines are many, each on a thread of its own.
-    detector = OpenVinoNetwork(prepared.detection, threads=threads, streams=1, cache=cache, batch_pixels=_CPU_BATCH)
-    recognizer = OpenVinoNetwork(
-        prepared.recognition, threads=threads, streams=threads, cache=cache, batch_pixels=_CPU_BATCH
+def assemble(prepared: Prepared, make: Make) -> Loaded:
+    """Load the prepared files with `make`, the detectors when they are first needed."""
+    detectors = Detectors(lambda: make(prepared.detection, False), lambda: make(prepared.detection, True))
+    guard = None
+    if prepared.guard and prepared.head:
+        guard = ScriptGuard(make(prepared.guard, True), make(prepared.head, True), prepared.characters)
+    characters = [prepared.characters[index] for index in prepared.classes]
+    return Loaded(detectors, make(prepared.recognition, True), characters, guard)
+
+
+def _openvino(threads: int, cache: Path) -> Make:
+    return lambda path, parallel: OpenVinoNetwork(
+        path, threads=threads, streams=threads if parallel else 1, cache=cache, batch_pixels=_CPU_BATCH
     )
-    return detector, recognizer
 
 
-def _onnxruntime(prepared: Prepared, threads: int, settings: Settings) -> tuple[Network, Network]:
+def _onnxruntime(threads: int, settings: Settings) -> Make:
     providers: list[Any] = ["CPUExecutionProvider"]
     batch_pixels = _CPU_BATCH
     if settings.uses_gpu:
         providers = gpu_providers(settings.ocr_device, settings.quire_gpu_provider, settings.quire_model_dir)
         batch_pixels = _GPU_BATCH
-    detector = OnnxRuntimeNetwork(prepared.detection, threads=threads, providers=providers, batch_pixels=batch_pixels)
-    recognizer = OnnxRuntimeNetwork(prepared.recognition, threads=1, providers=providers, batch_pixels=batch_pixels)
-    return detector, recognizer
+    return lambda path, parallel: OnnxRuntimeNetwork(
+        path, threads=1 if parallel else threads, providers=providers, batch_pixels=batch_pixels
+    )

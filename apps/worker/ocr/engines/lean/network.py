@@ -19,24 +19,24 @@ Runtime = Literal["openvino", "onnxruntime"]
 Outputs = dict[str, npt.NDArray[Any]]
 
 # The names of the graphs' outputs (`graphs.py`, which is not imported here: it needs the onnx package).
-_OUTPUTS: Final = frozenset({"logits", "best", "score", "space", "features"})
+_OUTPUTS: Final = frozenset({"logits", "best", "score", "space", "features", "inside", "outside"})
 
 
 class Network(Protocol):
-    """Pixels in, named arrays out; may be called from several threads at once.
+    """One array in, named arrays out; may be called from several threads at once.
 
     `batch_pixels` is how many pixels all lines of a batch may be long together.
     """
 
     batch_pixels: int
 
-    def run(self, image: npt.NDArray[np.uint8]) -> Outputs:
-        """One inference. `image` is uint8 (N, H, W, 3); what comes out is the caller's to keep."""
+    def run(self, values: npt.NDArray[Any]) -> Outputs:
+        """One inference on uint8 pixels (N, H, W, 3) or float32 features; what comes out is the caller's."""
 
 
-# Code that OpenVINO keeps for layers at shapes it has seen: some 150 for each shape of a network's input. The least
-# recently used goes. Its default of 5,000 for each stream takes gigabytes.
-_KEPT_PRIMITIVES: Final = 4000
+# Code that OpenVINO keeps for layers at shapes it has seen: some 150 for each shape of a network's input, of which
+# there are about a hundred (`recognition.batches`). The least recently used goes; made again, it costs half a page.
+_KEPT_PRIMITIVES: Final = 20_000
 
 
 def available_runtime() -> Runtime:
@@ -63,6 +63,8 @@ class OpenVinoNetwork:
             "NUM_STREAMS": streams,
             "CACHE_DIR": str(cache),
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_PRIMITIVES,
+            # Pinned, the threads of several processes would all sit on the first cores.
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             self._compiled = core.compile_model(str(path), "CPU", config)
@@ -77,11 +79,11 @@ class OpenVinoNetwork:
         for _ in range(streams + 1):
             self._free.put(self._compiled.create_infer_request())
 
-    def run(self, image: npt.NDArray[np.uint8]) -> Outputs:
+    def run(self, values: npt.NDArray[Any]) -> Outputs:
         """See `Network.run`."""
         request = self._free.get()
         try:
-            request.infer({"image": image}, share_inputs=True)
+            request.infer([values], share_inputs=True)
             return {name: request.get_tensor(name).data.copy() for name in self._names}
         finally:
             self._free.put(request)
@@ -104,6 +106,7 @@ class OnnxRuntimeNetwork:
             raise EngineUnavailable(
                 f"ONNX Runtime cannot load {path}: {_last_line(error)} Remove its folder; it is made again."
             ) from error
+        self._input = self._session.get_inputs()[0].name
         self._names = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -111,9 +114,9 @@ class OnnxRuntimeNetwork:
         """The execution providers in use, in order of preference."""
         return list(self._session.get_providers())
 
-    def run(self, image: npt.NDArray[np.uint8]) -> Outputs:
+    def run(self, values: npt.NDArray[Any]) -> Outputs:
         """See `Network.run`."""
-        return dict(zip(self._names, self._session.run(self._names, {"image": image}), strict=True))
+        return dict(zip(self._names, self._session.run(self._names, {self._input: values}), strict=True))
 
 
 def _last_line(error: Exception) -> str:
@@ -173,14 +176,29 @@ def quantized(source: Path, ranges: dict[str, tuple[float, float]], target: Path
             continue
         low, high = _with_zero(*ranges[operation.get_friendly_name()])
         limits = [opset13.constant(np.full((1, 1, 1, 1), value, np.float32)) for value in (low, high)]
-        source_output = operation.input(0).get_source_output()
-        operation.input(0).replace_source_output(opset13.fake_quantize(source_output, *limits, *limits, 256).output(0))
+        values = operation.input(0).get_source_output()
+        if _has_other_users(values):
+            # Becomes one pass with the quantisation, which on its own takes three: to floats, to integers, reordered.
+            values = opset13.minimum(values, limits[1]).output(0)
+        operation.input(0).replace_source_output(opset13.fake_quantize(values, *limits, *limits, 256).output(0))
         weights = operation.input(1).get_source_output()
         largest = np.abs(weights.get_node().data).max(axis=(1, 2, 3), keepdims=True).astype(np.float32) + 1e-12
         bounds = [opset13.constant(-largest), opset13.constant(largest)]
         operation.input(1).replace_source_output(opset13.fake_quantize(weights, *bounds, *bounds, 255).output(0))
     model.validate_nodes_and_infer_types()
     openvino.save_model(model, str(target), compress_to_fp16=False)
+
+
+def _has_other_users(values: Any) -> bool:
+    """Whether more than one layer uses what a layer puts out: else quantisation becomes part of that layer."""
+    while values.get_node().get_type_name() == "Identity":
+        values = values.get_node().input(0).get_source_output()
+
+    def users(output: Any) -> int:
+        nodes = [target.get_node() for target in output.get_target_inputs()]
+        return sum(users(node.output(0)) if node.get_type_name() == "Identity" else 1 for node in nodes)
+
+    return users(values) > 1
 
 
 def _with_zero(low: float, high: float) -> tuple[float, float]:

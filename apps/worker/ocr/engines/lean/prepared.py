@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from ocr.engines.lean.network import Runtime
-from ocr.engines.lean.scripts import Head, Script
+from ocr.engines.lean.scripts import Script
 from quire.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
 
 # Raised whenever the files would come out differently.
-_RECIPE: Final = 4
+_RECIPE: Final = 5
 _CALIBRATIONS: Final = Path(__file__).parent / "calibrations"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex: what a model is known by."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -43,25 +47,23 @@ class ModelFiles:
         total = hashlib.sha256()
         for path in (self.detection, self.recognition, self.characters):
             if path is not None:
-                with path.open("rb") as file:
-                    total.update(hashlib.file_digest(file, "sha256").digest())
+                total.update(bytes.fromhex(file_digest(path)))
         return total.hexdigest()
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Files ready to load. `classes` are the script set's, indices into `characters` (class 0 is the blank, "")."""
+    """Files ready to load. `classes` are the script set's, indices into `characters` (class 0 is the blank, "").
+
+    `guard` and `head` are the networks of the script guard; None where the set has all characters.
+    """
 
     detection: Path
     recognition: Path
     characters: list[str]
     classes: list[int]
-    head: Head
-
-    @property
-    def space(self) -> int | None:
-        """The class of the space, as an index into `characters`."""
-        return self.characters.index(" ") if " " in self.characters else None
+    guard: Path | None
+    head: Path | None
 
 
 def prepare(files: ModelFiles, script: Script, runtime: Runtime, model_dir: Path, *, precise: bool) -> Prepared:
@@ -97,7 +99,7 @@ def _read(folder: Path) -> Prepared:
         folder / description["recognition"],
         description["characters"],
         description["classes"],
-        Head(np.load(folder / "head-weights.npy"), np.load(folder / "head-bias.npy")),
+        *(folder / description[name] if description[name] else None for name in ("guard", "head")),
     )
 
 
@@ -115,7 +117,13 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
         classes = scripts.classes_of(script, characters)
         kept_space = classes.index(characters.index(" ")) if " " in characters else None
         recognition, head = graphs.recognition_graph(files.recognition, classes, kept_space)
-        names = {}
+        names: dict[str, str | None] = {"guard": None, "head": None}
+        others = scripts.others_of(classes, characters)
+        if others:
+            space = characters.index(" ") if " " in characters else None
+            names |= {"guard": "guard.onnx", "head": "head.onnx"}
+            onnx.save(graphs.guard_graph(head, classes, others), str(work / "guard.onnx"))
+            onnx.save(graphs.head_graph(head, space), str(work / "head.onnx"))
         for name, model, source in (
             ("detection", graphs.detection_graph(files.detection), files.detection),
             ("recognition", recognition, files.recognition),
@@ -125,8 +133,6 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
             if ranges is not None:
                 network.quantized(work / f"{name}.onnx", ranges, work / f"{name}.xml")
             names[name] = f"{name}.xml" if ranges is not None else f"{name}.onnx"
-        np.save(work / "head-weights.npy", head.weights)
-        np.save(work / "head-bias.npy", head.bias)
         (work / "description.json").write_text(
             json.dumps({**names, "characters": characters, "classes": classes}), encoding="utf-8"
         )
@@ -167,8 +173,7 @@ def _ranges(source: Path) -> dict[str, tuple[float, float]] | None:
     """The calibration of this very network, if there is one."""
     from ocr.engines.lean import network
 
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_digest(source)
     for path in sorted(_CALIBRATIONS.glob("*.json")):
         if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
             return network.load_ranges(path)

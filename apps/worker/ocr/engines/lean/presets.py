@@ -25,6 +25,6 @@ class Preset:
 
 PRESETS: Final[dict[PresetName, Preset]] = {
     "fast": Preset(DetectionOptions(side=960), second_look=0.0),
-    "balanced": Preset(DetectionOptions(side=1152)),
+    "balanced": Preset(DetectionOptions(side=1024)),
     "accurate": Preset(DetectionOptions(side=1408), second_look=1.0, precise=True),
 }

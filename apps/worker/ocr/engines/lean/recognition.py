@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,13 +16,32 @@ from ocr.engines.lean.network import Network
 # Widths are rounded up, more coarsely the longer the line, and batches have a power of two of lines: a runtime keeps
 # compiled code and memory for each shape it has seen, and these are few.
 _WIDTH_STEPS: Final = ((320, 32), (640, 64), (1280, 128), (4096, 640))
-_BATCHES: Final = (64, 32, 16, 8, 4, 2, 1)
+_BATCHES: Final = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
 
 def padded_width(width: int) -> int:
     """The width a picture of this width is filled up to with grey: the line's own, whatever batch it is in."""
     step = next(step for limit, step in _WIDTH_STEPS if width <= limit)
     return max(32, -(-width // step) * step)
+
+
+def batches(widths: Sequence[int], batch_pixels: int) -> list[list[int]]:
+    """Indices of lines in batches: of one padded width, in powers of two, at most `batch_pixels` long together.
+
+    The largest come first, so that no thread is left with a large one at the end.
+    """
+    by_width: dict[int, list[int]] = defaultdict(list)
+    for index, width in enumerate(widths):
+        by_width[padded_width(width)].append(index)
+    found: list[tuple[int, list[int]]] = []
+    for width, indices in by_width.items():
+        start = 0
+        while start < len(indices):
+            left = len(indices) - start
+            size = next(size for size in _BATCHES if size == 1 or (size <= left and size * width <= batch_pixels))
+            found.append((size * width, indices[start : start + size]))
+            start += size
+    return [batch for _, batch in sorted(found, key=lambda entry: -entry[0])]
 
 
 def line_image(lines: Sequence[Pixels]) -> Pixels:
@@ -35,38 +53,10 @@ def line_image(lines: Sequence[Pixels]) -> Pixels:
     return image
 
 
-def recognize(lines: Sequence[Pixels], network: Network, characters: Sequence[str], executor: Executor) -> list[Steps]:
-    """What the recogniser says about each line, in their order. `lines` are (48, W, 3)."""
-    answers: list[Steps | None] = [None] * len(lines)
-    batches = list(_batches(lines, network.batch_pixels))
-    # The largest first, so that no thread is left with a large one at the end.
-    batches.sort(key=lambda batch: -len(batch) * padded_width(lines[batch[0]].shape[1]))
-    for batch, found in zip(
-        batches, executor.map(lambda batch: _read(lines, batch, network, characters), batches), strict=True
-    ):
-        for index, steps in zip(batch, found, strict=True):
-            answers[index] = steps
-    return [steps for steps in answers if steps is not None]
-
-
-def _batches(lines: Sequence[Pixels], batch_pixels: int) -> Iterator[list[int]]:
-    """Indices of lines of one padded width, in powers of two."""
-    by_width: dict[int, list[int]] = defaultdict(list)
-    for index, line in enumerate(lines):
-        by_width[padded_width(line.shape[1])].append(index)
-    for width, indices in by_width.items():
-        start = 0
-        while start < len(indices):
-            left = len(indices) - start
-            size = next(size for size in _BATCHES if size == 1 or (size <= left and size * width <= batch_pixels))
-            yield indices[start : start + size]
-            start += size
-
-
-def _read(lines: Sequence[Pixels], batch: Sequence[int], network: Network, characters: Sequence[str]) -> list[Steps]:
-    image = line_image([lines[index] for index in batch])
-    out = network.run(image)
+def read(lines: Sequence[Pixels], network: Network, characters: Sequence[str]) -> list[Steps]:
+    """What the recogniser says about the lines of one batch, each (48, W, 3)."""
+    out = network.run(line_image(lines))
     return [
         Steps(out["best"][row], out["score"][row], out["space"][row], out["features"][row], characters)
-        for row in range(len(batch))
+        for row in range(len(lines))
     ]

@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ocr.engines.lean.alignment import BLANK, Character, Steps
+from ocr.engines.lean.network import Network
 from quire.errors import EngineUnavailable
 
 Script = Literal["latin", "all"]
@@ -32,15 +34,8 @@ _CHINESE_AND_JAPANESE: Final = frozenset({"ch", "chinese_cht", "japan"})
 # Steps that are checked: characters and blanks below this probability, and at least so many of each line.
 _CERTAIN: Final = 0.98
 _LEAST_CHECKED: Final = 3
-_BLOCK: Final = 64
-
-
-@dataclass(frozen=True)
-class Head:
-    """The recogniser's last layer: `weights` float32 (features, classes), `bias` float32 (classes,)."""
-
-    weights: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+# How many are weighed in one inference: always as many, since each number of them is code of its own in a runtime.
+_BLOCK: Final = 128
 
 
 def script_of(languages: Sequence[str], *, own_model: bool = False) -> Script:
@@ -66,6 +61,16 @@ def classes_of(script: Script, characters: Sequence[str]) -> list[int]:
     return [0, *(index for index, text in enumerate(characters) if index and (script == "all" or _is_latin(text)))]
 
 
+def others_of(classes: Sequence[int], characters: Sequence[str]) -> list[int]:
+    """The classes that are other characters than all of `classes`; a full-width letter is none."""
+    chosen, known = set(classes), {characters[index] for index in classes}
+    return [
+        index
+        for index, text in enumerate(characters)
+        if index not in chosen and unicodedata.normalize("NFKC", text) not in known
+    ]
+
+
 def _is_latin(text: str) -> bool:
     """Latin letters with their extensions, punctuation, currency and mathematical signs."""
     code = ord(text[0])
@@ -84,47 +89,37 @@ def _least_certain(steps: Steps, characters: Sequence[Character]) -> list[int]:
 
 
 class ScriptGuard:
-    """Finds lines with characters outside the chosen classes. `head` and `characters` are those of all classes."""
+    """Finds lines with characters outside the chosen classes, and decides them among all, whose `characters` it has.
 
-    def __init__(self, head: Head, characters: Sequence[str], classes: Sequence[int], space: int | None) -> None:
-        self._head, self._characters, self._space = head, characters, space
-        self._classes = np.asarray(classes)
-        known = {characters[index] for index in classes}
-        chosen = set(classes)
-        # A full-width letter is no other character than the letter.
-        others = [
-            index
-            for index, text in enumerate(characters)
-            if index not in chosen and unicodedata.normalize("NFKC", text) not in known
-        ]
-        self._other_weights = np.ascontiguousarray(head.weights[:, others])
-        self._other_bias = head.bias[others]
+    `guard` and `head` are a `graphs.guard_graph` and `graphs.head_graph`.
+    """
 
-    def find_others(self, lines: Sequence[tuple[Steps, Sequence[Character]]]) -> list[bool]:
+    def __init__(self, guard: Network, head: Network, characters: Sequence[str]) -> None:
+        self._guard, self._head, self._characters = guard, head, characters
+
+    def find_others(self, lines: Sequence[tuple[Steps, Sequence[Character]]], executor: Executor) -> list[bool]:
         """For each line whether, at a step that is not certain, a character outside the chosen classes is likelier."""
         found = [False] * len(lines)
-        if not len(self._other_bias):
-            return found
         checked = [
             (line, step) for line, (steps, characters) in enumerate(lines) for step in _least_certain(steps, characters)
         ]
-        for start in range(0, len(checked), _BLOCK):
-            block = checked[start : start + _BLOCK]
-            # Always of one size: the last bits of a product depend on how many rows it has.
-            rows = np.zeros((_BLOCK, self._other_weights.shape[0]), np.float32)
-            rows[: len(block)] = [lines[line][0].features[step] for line, step in block]
-            others = (rows @ self._other_weights + self._other_bias).max(axis=1)[: len(block)]
-            codes = self._classes[[lines[line][0].best[step] for line, step in block]]
-            own = (rows[: len(block)] * self._head.weights[:, codes].T).sum(axis=1) + self._head.bias[codes]
-            for line, _ in itertools.compress(block, others > own):
+        blocks = [checked[start : start + _BLOCK] for start in range(0, len(checked), _BLOCK)]
+        rows = [[lines[line][0].features[step] for line, step in block] for block in blocks]
+        for block, others in zip(blocks, executor.map(self._weigh, rows), strict=True):
+            for line, _ in itertools.compress(block, others):
                 found[line] = True
         return found
 
+    def _weigh(self, features: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.bool_]:
+        """Whether a class outside the chosen ones wins, for each of at most `_BLOCK` steps."""
+        rows = np.zeros((_BLOCK, len(features[0])), np.float32)
+        rows[: len(features)] = features
+        out = self._guard.run(rows)
+        return np.asarray(out["outside"] > out["inside"])[: len(features)]
+
     def with_all(self, steps: Steps) -> Steps:
         """The line decided among all characters."""
-        logits = steps.features @ self._head.weights + self._head.bias
-        best = logits.argmax(axis=1)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        total = exponents.sum(axis=1)
-        space: npt.NDArray[np.float32] = exponents[:, self._space] / total if self._space is not None else 0 * total
-        return replace(steps, best=best, score=1 / total, space=space, characters=self._characters)
+        out = self._head.run(steps.features[None])
+        return replace(
+            steps, best=out["best"][0], score=out["score"][0], space=out["space"][0], characters=self._characters
+        )
