@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,10 @@ from ocr.engines.lean.files import model_files
 from ocr.engines.lean.loading import Loaded
 from ocr.engines.lean.network import Network, Outputs, Runtime
 from ocr.engines.lean.prepared import prepare
-from ocr.engines.lean.scripts import ScriptGuard
 from quire.cli.samples import sample_photo
 from quire.pages import PageImage, open_source
 from quire.settings import Settings
+from tests.lines import read_lines
 from tests.pdfs import TEXTS, Pixels, line_pictures, noisy, page_of, written
 
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "onnxruntime")
@@ -30,16 +29,13 @@ WIDTHS = st.integers(1, 3200)
 
 @pytest.fixture(scope="module")
 def loaded(model_dir: Path) -> dict[tuple[Runtime, int], Loaded]:
-    """Both networks in each runtime and on each number of threads."""
+    """The networks in each runtime and on each number of threads."""
     settings = Settings(quire_model_dir=model_dir)
     found: dict[tuple[Runtime, int], Loaded] = {}
     for threads in THREADS:
         found["openvino", threads] = loading.load(settings, "latin", threads, precise=False)
         prepared = prepare(model_files(settings), "latin", "onnxruntime", model_dir, precise=False)
-        detector, recognizer = loading._onnxruntime(prepared, threads, settings)
-        guard = ScriptGuard(prepared.head, prepared.characters, prepared.classes, prepared.space)
-        names = [prepared.characters[index] for index in prepared.classes]
-        found["onnxruntime", threads] = Loaded(detector, recognizer, names, guard)
+        found["onnxruntime", threads] = loading.assemble(prepared, loading._onnxruntime(threads, settings))
     return found
 
 
@@ -51,12 +47,6 @@ def engines(loaded: dict[tuple[Runtime, int], Loaded], model_dir: Path) -> dict[
         engine._loaded["latin"] = networks
         found[runtime, threads] = engine
     return found
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as threads:
-        yield threads
 
 
 class Recorded:
@@ -88,31 +78,27 @@ def same(ours: Steps, other: Steps) -> bool:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("width", [160, 320, 640], ids=str)
-def test_a_line_is_read_the_same_in_every_batch_on_any_number_of_threads(runtime, width, loaded, executor):
+def test_a_line_is_read_the_same_in_every_batch_on_any_number_of_threads(runtime, width, loaded):
     lines = lines_of_one_width(15, width)
-    alone: list[Steps] = []
-    for line in lines:
-        alone += recognition.recognize([line], loaded[runtime, 1].recognizer, (), executor)
+    alone = [steps for line in lines for steps in read_lines([line], loaded[runtime, 1].recognizer)]
     assert len({steps.features.tobytes() for steps in alone}) == len(lines)
-    orders = [list(range(15)), [(7 * number) % 15 for number in range(15)]]
-    sizes: set[int] = set()
+    orders = [[(7 * number + count) % 15 for number in range(count)] for count in (15, 10, 7, 4)]
     for threads in THREADS:
-        # Enough that one batch takes eight of them.
-        network = Recorded(loaded[runtime, threads].recognizer, 8 * width)
-        for order in orders[:threads]:
-            together = recognition.recognize([lines[index] for index in order], network, (), executor)
+        # Enough that one batch takes twelve of them.
+        network = Recorded(loaded[runtime, threads].recognizer, 12 * width)
+        for order in orders:
+            together = read_lines([lines[index] for index in order], network)
             assert all(same(steps, alone[index]) for index, steps in zip(order, together, strict=True))
-        sizes |= {shape[0] for shape in network.shapes}
-    assert sizes == {8, 4, 2, 1}
+        assert sorted(shape[0] for shape in network.shapes) == [1, 2, 3, 4, 6, 8, 12]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_line_among_lines_of_other_widths_is_read_as_alone(runtime, loaded, executor):
+def test_a_line_among_lines_of_other_widths_is_read_as_alone(runtime, loaded):
     lines = line_pictures(12, seed=9)
     network = loaded[runtime, 2].recognizer
-    together = recognition.recognize(lines, network, (), executor)
+    together = read_lines(lines, network)
     for line, steps in zip(lines, together, strict=True):
-        assert same(steps, recognition.recognize([line], network, (), executor)[0])
+        assert same(steps, read_lines([line], network)[0])
         assert len(steps.best) == recognition.padded_width(line.shape[1]) // 8
 
 
@@ -169,40 +155,72 @@ def test_a_line_is_filled_up_by_little(width):
 
 
 @given(st.lists(WIDTHS, max_size=60), st.integers(1, 20_000))
-def test_batches_hold_each_line_once_in_powers_of_two_within_the_limit(widths, batch_pixels):
-    lines = [np.broadcast_to(np.uint8(0), (48, width, 3)) for width in widths]
-    batches = list(recognition._batches(lines, batch_pixels))
+def test_batches_hold_each_line_once_within_the_limit_and_the_largest_come_first(widths, batch_pixels):
+    batches = recognition.batches(widths, batch_pixels)
     assert sorted(index for batch in batches for index in batch) == list(range(len(widths)))
+    sizes: list[int] = []
     for batch in batches:
         (width,) = {recognition.padded_width(widths[index]) for index in batch}
-        assert len(batch) in {1, 2, 4, 8, 16, 32, 64}
+        assert len(batch) in {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64}
         assert len(batch) == 1 or len(batch) * width <= batch_pixels
+        sizes.append(len(batch) * width)
+    assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_batch_is_as_large_as_its_limit_allows():
-    lines = [np.zeros((48, 320, 3), np.uint8)] * 7
-    assert [len(batch) for batch in recognition._batches(lines, 4 * 320)] == [4, 2, 1]
-    assert [len(batch) for batch in recognition._batches(lines, 4 * 320 - 1)] == [2, 2, 2, 1]
+@pytest.mark.parametrize(
+    ("count", "limit", "sizes"),
+    [
+        (7, 4 * 320, [4, 3]),
+        (7, 4 * 320 - 1, [3, 3, 1]),
+        (11, 6 * 320, [6, 4, 1]),
+        (11, 1, [1] * 11),
+        (127, 100_000, [64, 48, 12, 3]),
+        (31, 100_000, [24, 6, 1]),
+    ],
+)
+def test_a_batch_is_as_large_as_its_limit_allows(count, limit, sizes):
+    assert [len(batch) for batch in recognition.batches([320] * count, limit)] == sizes
 
 
-def test_the_shapes_of_a_long_document_are_few(loaded, executor):
-    network = Recorded(Instant())
+def test_a_longer_batch_comes_before_a_fuller_one():
+    widths = [32, 32, 32, 640, 64]
+    assert recognition.batches(widths, 1280) == [[3], [0, 1, 2], [4]]
+
+
+@pytest.mark.parametrize(("batch_pixels", "most"), [(1280, 80), (6144, 160), (65_536, 280)])
+def test_the_shapes_of_a_long_document_are_few(batch_pixels, most):
+    network = Recorded(Instant(), batch_pixels)
     random = np.random.default_rng(5)
     for _ in range(50):
         widths: Sequence[int] = random.integers(20, 3200, random.integers(1, 60)).tolist()
-        recognition.recognize([np.zeros((48, width, 3), np.uint8) for width in widths], network, (), executor)
+        read_lines([np.zeros((48, width, 3), np.uint8) for width in widths], network)
     assert len({shape[2] for shape in network.shapes}) <= 28
-    assert len(set(network.shapes)) <= 120
+    assert len(set(network.shapes)) <= most
 
 
 class Instant:
     """A network that answers nothing, in no time."""
 
-    batch_pixels = 6144
+    batch_pixels = 1280
 
     def run(self, image: Pixels) -> Outputs:
         steps = np.zeros((image.shape[0], image.shape[2] // 8))
         return {"best": steps, "score": steps, "space": steps, "features": steps[:, :, None]}
+
+
+def test_a_detector_is_loaded_once_and_when_it_is_first_needed():
+    made: list[str] = []
+
+    def make(name: str) -> Network:
+        made.append(name)
+        return Instant()
+
+    detectors = loading.Detectors(lambda: make("alone"), lambda: make("together"))
+    assert made == []
+    assert detectors.for_pages(1) is detectors.for_pages(1)
+    assert made == ["alone"]
+    assert detectors.for_pages(2) is detectors.for_pages(5) is not detectors.for_pages(1)
+    assert made == ["alone", "together"]
 
 
 def test_a_lines_picture_lies_in_grey():

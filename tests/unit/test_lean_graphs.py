@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,28 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import openvino
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from ocr.engines.lean import crops, detection, graphs, loading, recognition, scripts
 from ocr.engines.lean.alignment import Steps, decode, text_of
 from ocr.engines.lean.files import model_files
-from ocr.engines.lean.network import OnnxRuntimeNetwork
+from ocr.engines.lean.network import Network, OnnxRuntimeNetwork, Runtime, quantized
 from ocr.engines.lean.prepared import prepare
 from ocr.engines.models import wheel_models
 from quire.errors import EngineUnavailable
 from quire.settings import Settings
+from tests.lines import read_lines
 from tests.pdfs import TEXTS, Pixels, chinese, line_pictures, noisy, written
 
 FILES = model_files(Settings())
 Array = npt.NDArray[np.float32]
+RUNTIMES: tuple[Runtime, ...] = ("openvino", "onnxruntime")
+# OpenVINO computes with eight bits of mantissa where the processor can.
+TOLERANCES = {"openvino": 0.03, "onnxruntime": 1e-4}
+CLOSE = 0.5
 
 
 def session(model: Any) -> Any:
@@ -65,6 +69,14 @@ def saved(model: Any, path: Path) -> Path:
     return path
 
 
+def loaded(model: Any, runtime: Runtime, folder: Path) -> Network:
+    """The graph in one of the runtimes."""
+    path = saved(model, folder / "model.onnx")
+    if runtime == "openvino":
+        return loading._openvino(2, folder / "compiled")(path, True)
+    return loading._onnxruntime(2, Settings())(path, True)
+
+
 @pytest.fixture(scope="module")
 def characters() -> list[str]:
     return ["", *graphs.characters_of(onnx.load(str(FILES.recognition))), " "]
@@ -83,12 +95,6 @@ def pictures() -> list[Pixels]:
 def full_answer(pictures: list[Pixels]) -> Array:
     """The published recogniser's probabilities: (lines, steps, classes)."""
     return published(FILES.recognition, for_recognition(pictures))
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as threads:
-        yield threads
 
 
 def detected(page: Pixels, padding: tuple[float, ...], *, floats: bool = False) -> Array:
@@ -176,14 +182,73 @@ def test_the_cut_head_decides_as_the_whole_one_wherever_that_chose_one_of_its_cl
     assert (space >= all_space - 1e-5).all()
 
 
-def test_a_cut_head_without_a_space_is_built_all_the_same(pictures, characters):
-    model, _ = graphs.recognition_graph(FILES.recognition, [0, 5, 9], None)
-    (best,) = session(model.SerializeToString()).run(["best"], {"image": recognition.line_image(pictures[:1])})
-    assert set(best.ravel()) <= {0, 1, 2}
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_cut_head_without_a_space_never_sees_one(runtime, pictures, characters, tmp_path):
+    classes = [index for index in scripts.classes_of("latin", characters) if characters[index] != " "]
+    model, _ = graphs.recognition_graph(FILES.recognition, classes, None)
+    network = loaded(model, runtime, tmp_path)
+    names = [characters[index] for index in classes]
+    lines = recognition.read(pictures, network, names)
+    for steps in lines:
+        assert steps.space.shape == steps.best.shape
+        assert (steps.space == 0).all()
+        assert (steps.score > 0).all()
+    texts = [text_of(decode(steps, 0.15)) for steps in lines]
+    assert all(len(text) > 15 and " " not in text for text in texts), texts
+
+
+def random_head(seed: int, classes: int) -> tuple[graphs.Head, Array, Array]:
+    """A head, features of seven lines of five steps, and the logits of these: some steps clear, some close."""
+    random = np.random.default_rng(seed)
+    head = graphs.Head(
+        random.normal(0, 0.5, (120, classes)).astype(np.float32), random.normal(0, 2, classes).astype(np.float32)
+    )
+    features = random.normal(0, 1, (7, 5, 120)).astype(np.float32)
+    return head, features, features @ head.weights + head.bias
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("space", [None, 3, 0], ids=str)
+def test_the_uncut_head_alone_decides_as_its_sums_do(space, runtime, tmp_path):
+    head, features, logits = random_head(1, 400)
+    out = loaded(graphs.head_graph(head, space), runtime, tmp_path).run(features)
+    exponents = np.exp(logits - logits.max(axis=2, keepdims=True))
+    probabilities = exponents / exponents.sum(axis=2, keepdims=True)
+    clear = margin(logits) > CLOSE
+    assert clear.mean() > 0.5
+    np.testing.assert_array_equal(out["best"][clear], logits.argmax(axis=2)[clear])
+    np.testing.assert_allclose(out["score"], probabilities.max(axis=2), atol=TOLERANCES[runtime])
+    expected = np.zeros((7, 5)) if space is None else probabilities[:, :, space]
+    np.testing.assert_allclose(out["space"], expected, atol=TOLERANCES[runtime] if expected.any() else 0)
+    assert out["best"].shape == out["score"].shape == out["space"].shape == (7, 5)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_guard_compares_the_largest_sums_inside_and_outside(runtime, tmp_path):
+    head, features, logits = random_head(2, 400)
+    # Some classes belong to neither; the parts are of unequal size and out of order.
+    classes, others = list(range(0, 390, 3)), [399, 2, *range(1, 390, 3)]
+    out = loaded(graphs.guard_graph(head, classes, others), runtime, tmp_path).run(features.reshape(35, 120))
+    inside, outside = (logits.reshape(35, 400)[:, chosen].max(axis=1) for chosen in (classes, others))
+    np.testing.assert_allclose(out["inside"], inside, atol=10 * TOLERANCES[runtime])
+    np.testing.assert_allclose(out["outside"], outside, atol=10 * TOLERANCES[runtime])
+    clear = np.abs(outside - inside) > CLOSE
+    assert clear.mean() > 0.5
+    np.testing.assert_array_equal((out["outside"] > out["inside"])[clear], (outside > inside)[clear])
+    assert 0.2 < (outside > inside).mean() < 0.8
+
+
+def margin(logits: Array) -> Array:
+    """By how much the largest is larger than the next."""
+    return np.asarray(np.diff(np.partition(logits, -2, axis=-1)[..., -2:], axis=-1)[..., 0])
 
 
 def test_the_rebuilt_graphs_are_valid_onnx_and_carry_no_unused_weights(characters):
-    cut, head = graphs.recognition_graph(FILES.recognition, scripts.classes_of("latin", characters), 1)
+    classes = scripts.classes_of("latin", characters)
+    cut, head = graphs.recognition_graph(FILES.recognition, classes, 1)
+    for space in (1, None):
+        onnx.checker.check_model(graphs.head_graph(head, space))
+    onnx.checker.check_model(graphs.guard_graph(head, classes, scripts.others_of(classes, characters)))
     onnx.checker.check_model(cut)
     onnx.checker.check_model(graphs.detection_graph(FILES.detection))
     assert len(cut.SerializeToString()) < FILES.recognition.stat().st_size - head.weights.nbytes * 0.9
@@ -235,9 +300,9 @@ def test_the_two_networks_of_the_wheel_are_told_apart():
         graphs.recognition_graph(FILES.detection, [0, 1], None)
 
 
-def all_steps(lines: list[Pixels], precise: bool, executor: ThreadPoolExecutor, model_dir: Path) -> list[Steps]:
+def all_steps(lines: list[Pixels], precise: bool, model_dir: Path) -> list[Steps]:
     loaded = loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=precise)
-    return recognition.recognize(lines, loaded.recognizer, loaded.characters, executor)
+    return read_lines(lines, loaded.recognizer, loaded.characters)
 
 
 def agreement(ours: list[Steps], others: list[Steps]) -> float:
@@ -246,9 +311,9 @@ def agreement(ours: list[Steps], others: list[Steps]) -> float:
     return float(np.concatenate(same).mean())
 
 
-def test_eight_bits_read_as_floats_on_written_lines(model_dir, executor):
+def test_eight_bits_read_as_floats_on_written_lines(model_dir):
     lines = line_pictures(30, seed=3)
-    quantised, precise = (all_steps(lines, exact, executor, model_dir) for exact in (False, True))
+    quantised, precise = (all_steps(lines, exact, model_dir) for exact in (False, True))
     assert agreement(quantised, precise) >= 0.97
     texts = [[text_of(decode(steps, 0.15)) for steps in some] for some in (quantised, precise)]
     assert sum(a == b for a, b in zip(*texts, strict=True)) >= 27
@@ -256,34 +321,29 @@ def test_eight_bits_read_as_floats_on_written_lines(model_dir, executor):
     assert any((a.score != b.score).any() for a, b in zip(quantised, precise, strict=True))
 
 
-def test_eight_bits_read_as_floats_on_receipts(model_dir, receipts, executor):
+def test_eight_bits_read_as_floats_on_receipts(model_dir, receipts):
     """The lines of three receipts, cut where the float detector finds them."""
-    detector = loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=True).detector
+    detector = loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=True).detectors.for_pages(1)
     options = detection.DetectionOptions(side=960)
     lines: list[Pixels] = []
     for name in ("000.jpg", "007.jpg", "021.jpg"):
         with Image.open(receipts / "img" / name) as file:
             page = np.asarray(file.convert("RGB"))
-        small = detection.shrink(page, options.side)
-        answer = detector.run(detection.with_padding(small))["logits"][0, 0]
-        logits = np.ascontiguousarray(answer[: small.shape[0], : small.shape[1]])
-        found = detection.regions(logits, (page.shape[1], page.shape[0]), options)
-        lines += [crops.cut(page, region.quad) for region in found]
+        lines += [crops.cut(page, region.quad) for region in detection.detect(page, detector, options)]
     assert len(lines) > 50
-    quantised, precise = (all_steps(lines, exact, executor, model_dir) for exact in (False, True))
+    quantised, precise = (all_steps(lines, exact, model_dir) for exact in (False, True))
     assert agreement(quantised, precise) >= 0.97
 
 
-def test_both_runtimes_read_the_same(model_dir, executor):
+def test_both_runtimes_read_the_same(model_dir):
     settings = Settings(quire_model_dir=model_dir)
     lines = line_pictures(15, seed=4)
     prepared = prepare(FILES, "latin", "onnxruntime", model_dir, precise=True)
     assert prepared.recognition.suffix == ".onnx"
-    _, network = loading._onnxruntime(prepared, 2, settings)
-    assert isinstance(network, OnnxRuntimeNetwork)
-    names = [prepared.characters[index] for index in prepared.classes]
-    by_onnxruntime = recognition.recognize(lines, network, names, executor)
-    assert agreement(all_steps(lines, True, executor, model_dir), by_onnxruntime) >= 0.98
+    loaded = loading.assemble(prepared, loading._onnxruntime(2, settings))
+    assert isinstance(loaded.recognizer, OnnxRuntimeNetwork)
+    by_onnxruntime = read_lines(lines, loaded.recognizer, loaded.characters)
+    assert agreement(all_steps(lines, True, model_dir), by_onnxruntime) >= 0.98
 
 
 def test_drawn_characters_are_what_the_published_recogniser_takes_them_for(characters):
@@ -293,3 +353,85 @@ def test_drawn_characters_are_what_the_published_recogniser_takes_them_for(chara
     answer = published(FILES.recognition, for_recognition([np.asarray(image.convert("RGB"))]))[0]
     steps = Steps(answer.argmax(axis=1), answer.max(axis=1), answer[:, -1], answer[:, :1], characters)
     assert text_of(decode(steps, 0.5)) == "中日田王山工土"
+
+
+SHARED = {"shared", "shared too", "shared by name", "together", "together too"}
+
+
+def branching(folder: Path) -> tuple[Path, dict[str, tuple[float, float]], Any]:
+    """Convolutions of 1×1, each named after what its input is: the network, the ranges of their inputs, a session.
+
+    `x` → relu → "shared", "shared too"; "shared" → relu → "own"; "own" → identity → "renamed"; "shared too" → relu →
+    identity → "shared by name", and the relu is an output as well; "shared by name" → "unquantised" → relu → identity
+    → "together" and "together too".
+    """
+    random = np.random.default_rng(3)
+    pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8, 6, 6])
+    answers = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8, 6, 6])
+        for name in ("renamed", "b", "unquantised", "together", "together too")
+    ]
+    nodes, weights = [], []
+    for name, source in (
+        ("shared", "a"), ("shared too", "a"), ("own", "c"), ("renamed", "own, again"), ("shared by name", "b, again"),
+        ("unquantised", "shared by name"), ("together", "d, again"), ("together too", "d, again"),
+    ):  # fmt: skip
+        values = random.normal(0, 0.4, (8, 8, 1, 1)).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, f"{name} weights"))
+        nodes.append(helper.make_node("Conv", [source, f"{name} weights"], [name], name, kernel_shape=[1, 1]))
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        *nodes[:2],
+        helper.make_node("Relu", ["shared"], ["c"]),
+        nodes[2],
+        helper.make_node("Identity", ["own"], ["own, again"]),
+        nodes[3],
+        helper.make_node("Relu", ["shared too"], ["b"]),
+        helper.make_node("Identity", ["b"], ["b, again"]),
+        *nodes[4:6],
+        helper.make_node("Relu", ["unquantised"], ["d"]),
+        helper.make_node("Identity", ["d"], ["d, again"]),
+        *nodes[6:],
+    ]
+    graph = helper.make_graph(nodes, "g", [pixels], answers, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    ranges = dict.fromkeys((*SHARED, "own"), (0.0, 4.0)) | {"renamed": (-4.0, 4.0)}
+    return saved(model, folder / "branching.onnx"), ranges, session(model.SerializeToString())
+
+
+def test_a_quantised_input_that_others_use_as_well_is_limited_first(tmp_path):
+    source, ranges, _ = branching(tmp_path)
+    quantized(source, ranges, tmp_path / "branching.xml")
+    model = openvino.Core().read_model(str(tmp_path / "branching.xml"))
+    found = {
+        node.get_friendly_name(): [before(node), before(before(node))]
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "Convolution"
+    }
+    kinds = {name: [node.get_type_name() for node in chain] for name, chain in found.items()}
+    assert kinds.pop("unquantised")[0] == "Convolution"
+    assert {name for name, chain in kinds.items() if chain == ["FakeQuantize", "Minimum"]} == SHARED
+    assert {name: chain[0] for name, chain in kinds.items()} == dict.fromkeys(ranges, "FakeQuantize")
+    for name in SHARED:
+        # At the end of the range: what is above it would be cut off by the quantisation.
+        limit = found[name][1].input(1).get_source_output().get_node()
+        assert limit.data.item() == pytest.approx(ranges[name][1])
+
+
+def before(node: Any) -> Any:
+    """The layer that makes a layer's input."""
+    return node.input(0).get_source_output().get_node()
+
+
+def test_a_quantised_network_computes_what_it_did(tmp_path):
+    source, ranges, network = branching(tmp_path)
+    quantized(source, ranges, tmp_path / "branching.xml")
+    values = np.random.default_rng(4).normal(0, 1, (1, 8, 6, 6)).astype(np.float32)
+    compiled = openvino.Core().compile_model(
+        str(tmp_path / "branching.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    found = compiled([values])
+    for name in ("renamed", "b", "unquantised", "together"):
+        (expected,) = network.run([name], {"x": values})
+        error = np.abs(found[compiled.output(name)] - expected)
+        assert 0 < error.mean() < 0.05 * np.abs(expected).mean(), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -48,6 +49,32 @@ from ocr.engines.lean import LeanEngine
 from quire.settings import Settings
 LeanEngine(Settings(quire_model_dir=sys.argv[1]), 1).warm_up()
 print(*sorted({"onnx", "paddle", "paddlex", "paddleocr", "onnxruntime"} & sys.modules.keys()))
+"""
+
+AFFINITIES = """
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from ocr.engines.lean import LeanEngine
+from quire.settings import Settings
+from tests.pdfs import TEXTS, page_of, written
+threads = int(sys.argv[2])
+whole = os.sched_getaffinity(0)
+engine = LeanEngine(Settings(quire_model_dir=sys.argv[1]), threads)
+engine.warm_up()
+pages = [page_of(written(TEXTS[:4], 28, (560, 300))[0])] * 3
+reading = threading.Thread(target=lambda: [engine.recognize(pages, ["en"]) for _ in range(3)])
+seen, bound = set(), set()
+reading.start()
+while reading.is_alive():
+    for task in map(int, os.listdir("/proc/self/task")):
+        with suppress(ProcessLookupError):
+            seen.add(task)
+            if os.sched_getaffinity(task) != whole:
+                bound.add(task)
+print(len(seen), len(bound))
 """
 
 
@@ -114,6 +141,18 @@ def test_what_is_prepared_is_made_once_and_loaded_without_what_made_it(model_dir
     assert output.strip() == ""
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_thread_is_bound_to_a_core_while_it_reads(threads, model_dir):
+    """Each process would choose the first cores, and several of them the same ones."""
+    process = started(AFFINITIES, str(model_dir), str(threads))
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    seen, bound = map(int, output.split())
+    assert seen > threads
+    assert bound == 0
+
+
 def test_each_script_runtime_and_precision_has_files_of_its_own(model_dir):
     made = [
         prepare(WHEEL, "latin", "openvino", model_dir, precise=False),
@@ -124,7 +163,11 @@ def test_each_script_runtime_and_precision_has_files_of_its_own(model_dir):
     assert len({prepared.recognition.parent for prepared in made}) == 4
     assert [prepared.recognition.suffix for prepared in made] == [".xml", ".onnx", ".onnx", ".onnx"]
     assert len(made[3].classes) > len(made[2].classes)
-    assert made[0].characters[made[0].space or 0] == " "
+    for name in ("guard", "head"):
+        paths: list[Path | None] = [getattr(prepared, name) for prepared in made]
+        assert [path and path.parent for path in paths[:3]] == [prepared.recognition.parent for prepared in made[:3]]
+        # With all characters there is nothing to guard.
+        assert paths[3] is None
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
@@ -148,7 +191,9 @@ def test_missing_models_are_named(tmp_path):
         prepare(missing, "latin", "openvino", tmp_path, precise=True)
 
 
-@pytest.mark.parametrize("damage", ["description.json", "recognition.onnx", "detection.onnx", "head-weights.npy"])
+@pytest.mark.parametrize(
+    "damage", ["description.json", "recognition.onnx", "detection.onnx", "guard.onnx", "head.onnx"]
+)
 @pytest.mark.parametrize("how", ["truncated", "missing"])
 def test_damaged_files_are_made_again_or_refused_by_name(damage, how, model_dir, tmp_path):
     made = prepare(WHEEL, "latin", "openvino", model_dir, precise=True).recognition.parent
@@ -165,9 +210,9 @@ def test_damaged_files_are_made_again_or_refused_by_name(damage, how, model_dir,
 
 
 def refusal(settings: Settings) -> str | None:
-    """Why the networks cannot be loaded; None if they can."""
+    """Why the networks cannot be loaded, the detector with the rest; None if they can."""
     try:
-        loading.load(settings, "latin", 1, precise=True)
+        loading.load(settings, "latin", 1, precise=True).detectors.for_pages(1)
     except EngineUnavailable as error:
         return str(error)
     return None
@@ -276,6 +321,16 @@ def test_a_fully_named_recogniser_gets_no_second_space(tmp_path):
         ModelFiles(WHEEL.detection, tmp_path / "rec.onnx"), "latin", "onnxruntime", tmp_path, precise=True
     )
     assert prepared.characters == ["", *named, " "]
+
+
+def test_a_recogniser_without_a_space_reads_none(tmp_path):
+    """Its last class, the space, is a letter to it."""
+    folder = stripped(tmp_path / "rec")
+    named = graphs.characters_of(onnx.load(str(WHEEL.recognition)))
+    described = {"PostProcess": {"character_dict": [*named, "ɏ"]}}
+    (folder / "inference.yml").write_text(yaml.safe_dump(described, allow_unicode=True), encoding="utf-8")
+    engine = LeanEngine(Settings(paddleocr_rec_model_dir=folder, quire_model_dir=tmp_path), 2)
+    assert read(engine) == sorted(text.replace(" ", "ɏ") for text in TEXTS[:2])
 
 
 @pytest.mark.parametrize(

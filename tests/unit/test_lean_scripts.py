@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 import pytest
 from PIL import Image
 
-from ocr.engines.lean import LeanEngine, loading, recognition, scripts
+from ocr.engines.lean import LeanEngine, graphs, loading, scripts
 from ocr.engines.lean.alignment import Character, Steps, decode, text_of
 from ocr.engines.lean.loading import Loaded
+from ocr.engines.lean.network import Network
 from quire.errors import EngineUnavailable
 from quire.settings import Settings
+from tests.lines import read_lines
 from tests.pdfs import TEXTS, Pixels, chinese, line_pictures, page_of, written
 
 CHINESE = ("中日田王", "山田工王", "土日山中田", "王中山", "田中")
@@ -32,6 +36,12 @@ def engine(model_dir: Path) -> LeanEngine:
 @pytest.fixture(scope="module")
 def loaded(model_dir: Path) -> Loaded:
     return loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=False)
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
 
 
 def texts(engine: LeanEngine, image: Image.Image, language: str) -> list[str]:
@@ -63,9 +73,7 @@ def symbols(text: str) -> Image.Image:
 
 
 def decoded(pictures: Sequence[Pixels], loaded: Loaded) -> list[tuple[Steps, list[Character]]]:
-    with ThreadPoolExecutor(1) as executor:
-        lines = recognition.recognize(pictures, loaded.recognizer, loaded.characters, executor)
-    return [(steps, decode(steps, SPACE)) for steps in lines]
+    return [(steps, decode(steps, SPACE)) for steps in read_lines(pictures, loaded.recognizer, loaded.characters)]
 
 
 @pytest.mark.parametrize("text", CHINESE)
@@ -94,33 +102,33 @@ def test_chinese_beside_latin_is_read_as_such(engine):
     assert "".join(sorted("".join("".join(texts(engine, image, "en")).split()))) == "".join(sorted("田中Tanaka"))
 
 
-def test_the_guard_finds_what_would_be_read_as_latin(loaded):
+def test_the_guard_finds_what_would_be_read_as_latin(loaded, executor):
     truth = (*CHINESE, "αβδθ", "λθπω", "αβγδ")
     lines = decoded(
         [cropped(chinese(text)) for text in CHINESE] + [cropped(symbols(text)) for text in truth[5:]], loaded
     )
     # Without the guard what is read are characters that are not there, or none.
     assert not set("".join(text_of(characters) for _, characters in lines)) & set("".join(truth))
-    flagged = loaded.guard.find_others(lines)
+    flagged = loaded.guard.find_others(lines, executor)
     assert [flag for flag, (_, characters) in zip(flagged, lines, strict=True) if characters].count(False) == 0
     assert flagged.count(True) >= 4
     assert [text_of(decode(loaded.guard.with_all(steps), SPACE)) for steps, _ in lines] == list(truth)
 
 
-def test_the_guard_lets_latin_lines_pass(loaded):
+def test_the_guard_lets_latin_lines_pass(loaded, executor):
     lines = decoded(line_pictures(30, seed=6), loaded)
     assert len({text_of(characters) for _, characters in lines}) >= len(TEXTS)
-    assert loaded.guard.find_others(lines) == [False] * 30
+    assert loaded.guard.find_others(lines, executor) == [False] * 30
 
 
-def test_the_guard_judges_a_line_the_same_whatever_other_lines_there_are(loaded):
+def test_the_guard_judges_a_line_the_same_whatever_other_lines_there_are(loaded, executor):
     pictures = [*line_pictures(25, seed=7), *(cropped(symbols(text)) for text in ("λθπω", "αβδθ"))]
     lines = decoded(pictures, loaded)
-    expected = [loaded.guard.find_others([line])[0] for line in lines]
-    assert loaded.guard.find_others(lines) == expected
-    assert loaded.guard.find_others(lines[::-1]) == expected[::-1]
+    expected = [loaded.guard.find_others([line], executor)[0] for line in lines]
+    assert loaded.guard.find_others(lines, executor) == expected
+    assert loaded.guard.find_others(lines[::-1], executor) == expected[::-1]
     assert expected[-2:] == [True, True]
-    assert loaded.guard.find_others([]) == []
+    assert loaded.guard.find_others([], executor) == []
 
 
 def test_deciding_among_all_characters_gives_probabilities_of_a_whole(loaded):
@@ -136,26 +144,63 @@ def test_deciding_among_all_characters_gives_probabilities_of_a_whole(loaded):
     assert (every.score <= steps.score + 0.02)[same].all()
 
 
-def test_with_all_classes_chosen_there_is_nothing_to_guard():
-    head = scripts.Head(np.ones((2, 3), np.float32), np.zeros(3, np.float32))
-    guard = scripts.ScriptGuard(head, ["", "a", "中"], [0, 1, 2], None)
-    features = np.ones((1, 2), np.float32)
-    steps = Steps(np.asarray([1]), np.asarray([0.1], np.float32), np.zeros(1, np.float32), features, ["", "a", "中"])
-    assert guard.find_others([(steps, decode(steps, SPACE))]) == [False]
+def test_with_all_characters_there_is_nothing_to_guard(model_dir):
+    settings = Settings(quire_model_dir=model_dir)
+    assert loading.load(settings, "latin", 2, precise=False).guard is not None
+    every = loading.load(settings, "all", 2, precise=False)
+    assert every.guard is None
+    assert len(every.characters) == 18710
 
 
-@pytest.mark.parametrize("full_width", ["Ａ", "１"])
-def test_a_full_width_letter_is_no_other_character(full_width):
+@pytest.mark.parametrize(
+    ("classes", "others"),
+    [([0, 1, 4], [3, 5]), ([0, 2], [1, 3, 4, 5]), ([0], [1, 2, 3, 4, 5]), (range(6), [])],
+    ids=str,
+)
+def test_others_are_characters_that_no_chosen_class_is(classes, others):
+    """A full-width letter is the letter; the letter is not its full width."""
+    assert scripts.others_of(classes, ["", "A", "Ａ", "中", "1", "λ"]) == others
+
+
+def guard_over(characters: Sequence[str], classes: Sequence[int], folder: Path) -> scripts.ScriptGuard:
+    """A guard whose features are the logits."""
+    head = graphs.Head(np.eye(len(characters), dtype=np.float32), np.zeros(len(characters), np.float32))
+    make = loading._onnxruntime(1, Settings())
+
+    def network(name: str, model: Any) -> Network:
+        onnx.save(model, str(folder / name))
+        return make(folder / name, True)
+
+    guard = network("guard.onnx", graphs.guard_graph(head, classes, scripts.others_of(classes, characters)))
+    return scripts.ScriptGuard(guard, network("head.onnx", graphs.head_graph(head, None)), characters)
+
+
+@pytest.mark.parametrize("letters", ["AＡ", "1１"])
+def test_a_full_width_letter_is_no_other_character(letters, executor, tmp_path):
     """Where the chosen letter and its wide form compete the letter stays."""
-    letter = {"Ａ": "A", "１": "1"}[full_width]
-    head = scripts.Head(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
-    guard = scripts.ScriptGuard(head, ["", letter, full_width], [0, 1], None)
-    other = scripts.ScriptGuard(head, ["", letter, "中"], [0, 1], None)
-    features = np.asarray([[0, 1, 2]], np.float32)
-    steps = Steps(np.asarray([1]), np.asarray([0.5], np.float32), np.zeros(1, np.float32), features, ["", letter])
-    line = (steps, decode(steps, SPACE))
-    assert guard.find_others([line]) == [False]
-    assert other.find_others([line]) == [True]
+    characters = ["", *letters, "中"]
+    guard = guard_over(characters, [0, 1], tmp_path)
+
+    def flag(*logits: float) -> bool:
+        features = np.asarray([logits], np.float32)
+        steps = Steps(np.asarray([1]), np.asarray([0.5], np.float32), np.zeros(1, np.float32), features, characters[:2])
+        return guard.find_others([(steps, decode(steps, SPACE))], executor)[0]
+
+    assert not flag(0, 1, 2, 0)
+    assert flag(0, 1, 0, 2)
+
+
+@pytest.mark.parametrize("flagged", [[], [0], [299], [127, 128], [5, 130, 256]], ids=str)
+def test_the_guard_tells_which_of_many_lines_have_others(flagged, executor, tmp_path):
+    """More lines than are weighed at once."""
+    characters = ["", "a", "中"]
+    guard = guard_over(characters, [0, 1], tmp_path)
+    lines = []
+    for number in range(300):
+        features = np.asarray([[-9, 1, 2 if number in flagged else 0]], np.float32)
+        steps = Steps(np.asarray([1]), np.asarray([0.5], np.float32), np.zeros(1, np.float32), features, characters)
+        lines.append((steps, decode(steps, SPACE)))
+    assert np.flatnonzero(guard.find_others(lines, executor)).tolist() == flagged
 
 
 @pytest.mark.parametrize(
