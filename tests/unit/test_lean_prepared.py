@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnx
@@ -17,6 +20,7 @@ from onnx import helper
 from ocr.engines.choose import create_engine, engine_name
 from ocr.engines.lean import LeanEngine, graphs, loading
 from ocr.engines.lean.files import model_files
+from ocr.engines.lean.network import OpenVinoNetwork
 from ocr.engines.lean.prepared import ModelFiles, prepare
 from ocr.engines.models import BUNDLED_DETECTION, BUNDLED_RECOGNITION, wheel_models
 from quire.errors import EngineUnavailable
@@ -383,3 +387,22 @@ def test_the_description_names_runtime_device_and_preset(model_dir):
         "preset": "balanced",
         "loaded": [],
     }
+
+
+def test_one_process_at_a_time_writes_the_compile_cache(model_dir: Path, tmp_path: Path):
+    prepared = prepare(WHEEL, "latin", "openvino", model_dir, precise=False)
+    loaded = threading.Event()
+
+    def load() -> None:
+        assert prepared.guard is not None
+        OpenVinoNetwork(prepared.guard, threads=1, streams=1, cache=tmp_path, batch_pixels=1)
+        loaded.set()
+
+    with (tmp_path / ".lock").open("w") as lock, ThreadPoolExecutor(1) as executor:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        loading = executor.submit(load)
+        assert not loaded.wait(2)
+        assert not list(tmp_path.glob("*.blob"))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        loading.result(timeout=60)
+    assert list(tmp_path.glob("*.blob"))

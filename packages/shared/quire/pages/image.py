@@ -74,16 +74,16 @@ class ImageSource:
             if self.page_count > 1:
                 self._image.seek(number - 1)
             self._refuse_pixel_count(number)
-            rotation = _EXIF_ROTATION.get(self._image.getexif().get(ExifTags.Base.Orientation, 1), 0)
+            orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                upright = ImageOps.exif_transpose(self._image)
-                pixels = _to_rgb(upright)
+                # It copies the picture even where there is nothing to turn.
+                pixels = _to_rgb(self._image if orientation == 1 else ImageOps.exif_transpose(self._image))
         except MemoryError:
             raise OutOfMemory(f"Page {number} could not be decoded: there was not enough memory.") from None
         except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, ZeroDivisionError, OverflowError):
             raise Corrupt(f"The {_kind(self.media_type)} file is damaged or incomplete.") from None
-        return PageImage(number, pixels, None, rotation)
+        return PageImage(number, pixels, None, _EXIF_ROTATION.get(orientation, 0))
 
     def _refuse_pixel_count(self, number: int) -> None:
         width, height = self._image.size
@@ -116,7 +116,7 @@ def _to_rgb(image: Any) -> npt.NDArray[np.uint8]:
         paper = Image.new("RGB", rgba.size, "white")
         paper.paste(rgba, mask=rgba.getchannel("A"))
         image = paper
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _to_8_bit(image: Any) -> Any:

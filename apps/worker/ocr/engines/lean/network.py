@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import queue
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,7 +69,8 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            self._compiled = core.compile_model(str(path), "CPU", config)
+            with _alone_in(cache):
+                self._compiled = core.compile_model(str(path), "CPU", config)
         except RuntimeError as error:
             raise EngineUnavailable(
                 f"OpenVINO cannot load {path}: {_last_line(error)} Remove its folder; it is made again."
@@ -149,6 +152,20 @@ def gpu_providers(device: str, kind: Literal["cuda", "tensorrt"], model_dir: Pat
             "or set QUIRE_OCR_ENGINE=paddleocr."
         )
     return chosen
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock: of processes that write the same file to it at once, one may find it gone.
+
+    What cannot be written needs no lock.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Released with the file, also if the process is killed.
+            fcntl.flock(held.enter_context((folder / ".lock").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 @cache

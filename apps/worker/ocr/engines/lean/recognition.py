@@ -13,8 +13,8 @@ from ocr.engines.lean.crops import GREY, LINE_HEIGHT
 from ocr.engines.lean.detection import Pixels
 from ocr.engines.lean.network import Network
 
-# Widths are rounded up, more coarsely the longer the line, and batches have a power of two of lines: a runtime keeps
-# compiled code and memory for each shape it has seen, and these are few.
+# Widths are rounded up, more coarsely the longer the line, and batches have one of a few numbers of lines: a runtime
+# keeps compiled code and memory for each shape it has seen, and these are few.
 _WIDTH_STEPS: Final = ((320, 32), (640, 64), (1280, 128), (4096, 640))
 _BATCHES: Final = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
@@ -26,7 +26,7 @@ def padded_width(width: int) -> int:
 
 
 def batches(widths: Sequence[int], batch_pixels: int) -> list[list[int]]:
-    """Indices of lines in batches: of one padded width, in powers of two, at most `batch_pixels` long together.
+    """Indices of lines in batches: of one padded width and a size of `_BATCHES`, at most `batch_pixels` long together.
 
     The largest come first, so that no thread is left with a large one at the end.
     """
