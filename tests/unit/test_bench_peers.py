@@ -131,20 +131,21 @@ def test_the_table_has_a_row_for_a_system_that_is_missing(missing: str, shown: s
     assert [row[:2] for row in rows] == [["The mine", "2.00"], ["The paddleocr", "not measured"], ["The other", shown]]
 
 
-def test_quire_is_two_systems_for_each_preset():
+def test_quire_is_three_systems_for_each_preset():
     found = entries(["quire", "tesseract"], ["fast", "accurate"])
-    assert list(found) == ["quire-fast-1", "quire-fast-4", "quire-accurate-1", "quire-accurate-4", "tesseract"]
-    assert [found[key].environment for key in ("quire-fast-1", "quire-accurate-4")] == [
+    ways = ("1", "8", "processes")
+    assert list(found) == [f"quire-{preset}-{way}" for preset in ("fast", "accurate") for way in ways] + ["tesseract"]
+    assert [found[key].environment for key in ("quire-fast-1", "quire-accurate-8")] == [
         {"QUIRE_OCR_PRESET": "fast"},
         {"QUIRE_OCR_PRESET": "accurate"},
     ]
     # One curve for each way of reading, through all presets.
-    assert found["quire-fast-1"].series == found["quire-accurate-1"].series != found["quire-accurate-4"].series
+    assert found["quire-fast-1"].series == found["quire-accurate-1"].series != found["quire-accurate-8"].series
 
 
 def test_titles_are_unique():
     found = entries(NAMES, PRESETS)
-    assert len({entry.title for entry in found.values()}) == len(found) == 10
+    assert len({entry.title for entry in found.values()}) == len(found) == 13
 
 
 def test_digest_is_of_text_and_boxes_and_not_of_their_order():

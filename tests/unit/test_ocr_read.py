@@ -236,12 +236,13 @@ def test_memory_that_runs_out_is_a_typed_error():
 
 def test_pages_are_read_a_few_at_a_time_as_they_are_asked_for():
     engine = Engine()
-    source: PageSource = Blank(page_count=9)
-    pages = read_pages(source, [3, 1, 2, 9, 8, 7], AUTO, engine)
+    source: PageSource = Blank(page_count=12)
+    wanted = [3, 1, 2, 9, 8, 7, 12, 11, 10, 5]
+    pages = read_pages(source, wanted, AUTO, engine)
     assert next(pages).page_number == 3
-    assert [number for number, _ in engine.asked] == [3, 1, 2, 9]
-    assert [page.page_number for page in pages] == [1, 2, 9, 8, 7]
-    assert engine.asked == [(number, ("fr", "en")) for number in (3, 1, 2, 9, 8, 7)]
+    assert [number for number, _ in engine.asked] == wanted[:8]
+    assert [page.page_number for page in pages] == wanted[1:]
+    assert engine.asked == [(number, ("fr", "en")) for number in wanted]
 
 
 def test_pages_before_one_that_cannot_be_read_are_not_lost_with_it():
