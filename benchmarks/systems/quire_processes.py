@@ -42,7 +42,12 @@ class QuireProcesses:
 
 
 def _load(ready: Barrier) -> None:
-    _loaded.append(QuireSystem(1))
+    try:
+        _loaded.append(QuireSystem(1))
+    except BaseException:
+        # Else the others, and the parent, would wait for this one.
+        ready.abort()
+        raise
     ready.wait(_LOAD_SECONDS)
 
 

@@ -208,21 +208,6 @@ class Instant:
         return {"best": steps, "score": steps, "space": steps, "features": steps[:, :, None]}
 
 
-def test_a_detector_is_loaded_once_and_when_it_is_first_needed():
-    made: list[str] = []
-
-    def make(name: str) -> Network:
-        made.append(name)
-        return Instant()
-
-    detectors = loading.Detectors(lambda: make("alone"), lambda: make("together"))
-    assert made == []
-    assert detectors.for_pages(1) is detectors.for_pages(1)
-    assert made == ["alone"]
-    assert detectors.for_pages(2) is detectors.for_pages(5) is not detectors.for_pages(1)
-    assert made == ["alone", "together"]
-
-
 def test_a_lines_picture_lies_in_grey():
     short, long = np.zeros((48, 10, 3), np.uint8), np.zeros((48, 60, 3), np.uint8)
     image = recognition.line_image([short, long])

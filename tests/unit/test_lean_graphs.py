@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from ocr.engines.lean import crops, detection, graphs, loading, recognition, scripts
+from ocr.engines.lean import crops, detection, graphs, heads, loading, recognition, scripts
 from ocr.engines.lean.alignment import Steps, decode, text_of
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.network import Network, OnnxRuntimeNetwork, Runtime, quantized
@@ -197,10 +197,10 @@ def test_a_cut_head_without_a_space_never_sees_one(runtime, pictures, characters
     assert all(len(text) > 15 and " " not in text for text in texts), texts
 
 
-def random_head(seed: int, classes: int) -> tuple[graphs.Head, Array, Array]:
+def random_head(seed: int, classes: int) -> tuple[heads.Head, Array, Array]:
     """A head, features of seven lines of five steps, and the logits of these: some steps clear, some close."""
     random = np.random.default_rng(seed)
-    head = graphs.Head(
+    head = heads.Head(
         random.normal(0, 0.5, (120, classes)).astype(np.float32), random.normal(0, 2, classes).astype(np.float32)
     )
     features = random.normal(0, 1, (7, 5, 120)).astype(np.float32)
@@ -211,7 +211,7 @@ def random_head(seed: int, classes: int) -> tuple[graphs.Head, Array, Array]:
 @pytest.mark.parametrize("space", [None, 3, 0], ids=str)
 def test_the_uncut_head_alone_decides_as_its_sums_do(space, runtime, tmp_path):
     head, features, logits = random_head(1, 400)
-    out = loaded(graphs.head_graph(head, space), runtime, tmp_path).run(features)
+    out = loaded(heads.head_graph(head, space), runtime, tmp_path).run(features)
     exponents = np.exp(logits - logits.max(axis=2, keepdims=True))
     probabilities = exponents / exponents.sum(axis=2, keepdims=True)
     clear = margin(logits) > CLOSE
@@ -228,7 +228,7 @@ def test_the_guard_compares_the_largest_sums_inside_and_outside(runtime, tmp_pat
     head, features, logits = random_head(2, 400)
     # Some classes belong to neither; the parts are of unequal size and out of order.
     classes, others = list(range(0, 390, 3)), [399, 2, *range(1, 390, 3)]
-    out = loaded(graphs.guard_graph(head, classes, others), runtime, tmp_path).run(features.reshape(35, 120))
+    out = loaded(heads.guard_graph(head, classes, others), runtime, tmp_path).run(features.reshape(35, 120))
     inside, outside = (logits.reshape(35, 400)[:, chosen].max(axis=1) for chosen in (classes, others))
     np.testing.assert_allclose(out["inside"], inside, atol=10 * TOLERANCES[runtime])
     np.testing.assert_allclose(out["outside"], outside, atol=10 * TOLERANCES[runtime])
@@ -247,8 +247,8 @@ def test_the_rebuilt_graphs_are_valid_onnx_and_carry_no_unused_weights(character
     classes = scripts.classes_of("latin", characters)
     cut, head = graphs.recognition_graph(FILES.recognition, classes, 1)
     for space in (1, None):
-        onnx.checker.check_model(graphs.head_graph(head, space))
-    onnx.checker.check_model(graphs.guard_graph(head, classes, scripts.others_of(classes, characters)))
+        onnx.checker.check_model(heads.head_graph(head, space))
+    onnx.checker.check_model(heads.guard_graph(head, classes, scripts.others_of(classes, characters)))
     onnx.checker.check_model(cut)
     onnx.checker.check_model(graphs.detection_graph(FILES.detection))
     assert len(cut.SerializeToString()) < FILES.recognition.stat().st_size - head.weights.nbytes * 0.9
@@ -323,7 +323,7 @@ def test_eight_bits_read_as_floats_on_written_lines(model_dir):
 
 def test_eight_bits_read_as_floats_on_receipts(model_dir, receipts):
     """The lines of three receipts, cut where the float detector finds them."""
-    detector = loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=True).detectors.for_pages(1)
+    detector = loading.load(Settings(quire_model_dir=model_dir), "latin", 2, precise=True).detector
     options = detection.DetectionOptions(side=960)
     lines: list[Pixels] = []
     for name in ("000.jpg", "007.jpg", "021.jpg"):

@@ -214,9 +214,9 @@ def test_damaged_files_are_made_again_or_refused_by_name(damage, how, model_dir,
 
 
 def refusal(settings: Settings) -> str | None:
-    """Why the networks cannot be loaded, the detector with the rest; None if they can."""
+    """Why the networks cannot be loaded; None if they can."""
     try:
-        loading.load(settings, "latin", 1, precise=True).detectors.for_pages(1)
+        loading.load(settings, "latin", 1, precise=True)
     except EngineUnavailable as error:
         return str(error)
     return None
@@ -395,7 +395,7 @@ def test_one_process_at_a_time_writes_the_compile_cache(model_dir: Path, tmp_pat
 
     def load() -> None:
         assert prepared.guard is not None
-        OpenVinoNetwork(prepared.guard, threads=1, streams=1, cache=tmp_path, batch_pixels=1)
+        OpenVinoNetwork(prepared.guard, threads=1, streams=1, cache=tmp_path, batch_pixels=1, kept=0)
         loaded.set()
 
     with (tmp_path / ".lock").open("w") as lock, ThreadPoolExecutor(1) as executor:

@@ -15,7 +15,7 @@ import pypdfium2.raw as pdfium_c
 import pytest
 from PIL import Image
 
-from ocr.engines.lean import LeanEngine, graphs, loading, scripts
+from ocr.engines.lean import LeanEngine, heads, loading, scripts
 from ocr.engines.lean.alignment import Character, Steps, decode, text_of
 from ocr.engines.lean.loading import Loaded
 from ocr.engines.lean.network import Network
@@ -164,15 +164,15 @@ def test_others_are_characters_that_no_chosen_class_is(classes, others):
 
 def guard_over(characters: Sequence[str], classes: Sequence[int], folder: Path) -> scripts.ScriptGuard:
     """A guard whose features are the logits."""
-    head = graphs.Head(np.eye(len(characters), dtype=np.float32), np.zeros(len(characters), np.float32))
+    head = heads.Head(np.eye(len(characters), dtype=np.float32), np.zeros(len(characters), np.float32))
     make = loading._onnxruntime(1, Settings())
 
     def network(name: str, model: Any) -> Network:
         onnx.save(model, str(folder / name))
         return make(folder / name, True)
 
-    guard = network("guard.onnx", graphs.guard_graph(head, classes, scripts.others_of(classes, characters)))
-    return scripts.ScriptGuard(guard, network("head.onnx", graphs.head_graph(head, None)), characters)
+    guard = network("guard.onnx", heads.guard_graph(head, classes, scripts.others_of(classes, characters)))
+    return scripts.ScriptGuard(guard, network("head.onnx", heads.head_graph(head, None)), characters)
 
 
 @pytest.mark.parametrize("letters", ["AＡ", "1１"])

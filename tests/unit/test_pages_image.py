@@ -102,6 +102,43 @@ def test_a_fax_is_black_on_white(path: Path):
     assert (page.pixels[:, :32].max(), page.pixels[:, 32:].min()) == (0, 255)
 
 
+@pytest.mark.parametrize(
+    ("dpi", "size"),
+    [
+        ((204, 98), (96, 133)),
+        ((204, 391), (184, 64)),
+        ((204, 196), (96, 64)),
+        ((300, 300), (96, 64)),
+        ((300, 3), (96, 64)),
+        ((0, 98), (96, 64)),
+    ],
+)
+def test_the_oblong_pixels_of_a_fax_are_made_square(path: Path, dpi, size):
+    page = page_of(path, encoded(picture().convert("1"), "TIFF", compression="group4", dpi=dpi))
+    assert (page.width, page.height) == size
+
+
+def test_a_fax_that_lies_on_its_side_is_made_square_as_it_is_stored(path: Path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    page = page_of(path, encoded(picture(), "TIFF", dpi=(204, 102), exif=exif))
+    # Stored 96 × 64, seen 96 × 128, turned 128 × 96.
+    assert (page.width, page.height, page.rotation) == (128, 96, 90)
+    assert corners(page) == ["blue", "red", "green", "yellow"]
+
+
+def test_the_resolution_of_a_photo_does_not_stretch_it(path: Path):
+    page = page_of(path, encoded(picture(), "JPEG", dpi=(204, 98)))
+    assert (page.width, page.height) == (96, 64)
+
+
+def test_the_pixel_limit_is_for_the_page_as_it_is_seen(path: Path):
+    limits = PageLimits(max_image_pixels=96 * 64)
+    assert page_of(path, encoded(picture(), "TIFF"), limits).width == 96
+    with pytest.raises(TooLarge, match="133"):
+        page_of(path, encoded(picture(), "TIFF", dpi=(204, 98)), limits)
+
+
 def test_the_frames_of_a_tiff_are_pages(path: Path):
     frames = [Image.new("RGB", (10 * number, 8), (number * 20, 0, 0)) for number in (1, 2, 3)]
     path.write_bytes(encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:]))

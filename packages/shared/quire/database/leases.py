@@ -118,7 +118,6 @@ class Lease:
     document_id: UUID
     token: UUID
     numbers: tuple[int, ...]
-    last_attempt: bool
     tried: frozenset[int] = frozenset()
 
 
@@ -159,7 +158,7 @@ def lease_pages(
         if leased:
             session.execute(_TOUCH, {"document_id": document_id})
             tried = frozenset(page for page, count in leased.items() if count > 1)
-            return Lease(document_id, token, tuple(sorted(leased)), last_attempt, tried)
+            return Lease(document_id, token, tuple(sorted(leased)), tried)
     return None
 
 

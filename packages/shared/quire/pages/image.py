@@ -17,6 +17,11 @@ from quire.pages.base import PageImage, PageLimits, Rotation, refuse_missing_pag
 
 # The clockwise turn that each EXIF orientation asks for; the mirrored ones (2, 4, 5, 7) are mirrored as well.
 _EXIF_ROTATION: Final[dict[int, Rotation]] = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+_EXIF_SIDEWAYS: Final = (5, 6, 7, 8)
+
+# A fax has 204 pixels to the inch across and 98, 196 or 391 down (ITU-T T.4): pixels at least this oblong are seen as
+# oblong, and made square. Beyond the second value the file's resolution is a mistake.
+_OBLONG: Final = (1.2, 4.5)
 
 # Decoders are chosen by what the file is, so that a file cannot ask for another of Pillow's many.
 _DECODERS: Final = {
@@ -68,25 +73,40 @@ class ImageSource:
         return count
 
     def image(self, number: int, dpi: float) -> PageImage:
-        """See `PageSource.image`. EXIF rotation is applied; transparency lies on white."""
+        """See `PageSource.image`. EXIF rotation is applied, fax pixels are made square; transparency lies on white."""
         refuse_missing_page(number, self.page_count)
         try:
             if self.page_count > 1:
                 self._image.seek(number - 1)
-            self._refuse_pixel_count(number)
+            across, down = self._enlargement()
+            self._refuse_pixel_count(number, round(self._image.width * across), round(self._image.height * down))
             orientation = self._image.getexif().get(ExifTags.Base.Orientation, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # It copies the picture even where there is nothing to turn.
                 pixels = _to_rgb(self._image if orientation == 1 else ImageOps.exif_transpose(self._image))
+            if across != down:
+                seen = round(pixels.shape[1] * across), round(pixels.shape[0] * down)
+                pixels = np.asarray(Image.fromarray(pixels).resize(seen, Image.Resampling.BICUBIC))
         except MemoryError:
             raise OutOfMemory(f"Page {number} could not be decoded: there was not enough memory.") from None
         except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, ZeroDivisionError, OverflowError):
             raise Corrupt(f"The {_kind(self.media_type)} file is damaged or incomplete.") from None
         return PageImage(number, pixels, None, _EXIF_ROTATION.get(orientation, 0))
 
-    def _refuse_pixel_count(self, number: int) -> None:
-        width, height = self._image.size
+    def _enlargement(self) -> tuple[float, float]:
+        """How much wider and higher the page is seen than it is stored: the coarser side of a TIFF's oblong pixels."""
+        if self.media_type != media_types.TIFF:
+            return 1.0, 1.0
+        across, down = map(float, self._image.info.get("dpi", (1, 1)))
+        if not (across > 0 and down > 0 and _OBLONG[0] <= max(across / down, down / across) <= _OBLONG[1]):
+            return 1.0, 1.0
+        if self._image.getexif().get(ExifTags.Base.Orientation, 1) in _EXIF_SIDEWAYS:
+            # The resolution is that of the stored picture; Pillow gives the size of a TIFF as it is seen.
+            across, down = down, across
+        return max(1.0, down / across), max(1.0, across / down)
+
+    def _refuse_pixel_count(self, number: int, width: int, height: int) -> None:
         if width * height > self._limits.max_image_pixels:
             raise TooLarge(
                 f"Page {number} has {width:,} × {height:,} pixels, the limit is "

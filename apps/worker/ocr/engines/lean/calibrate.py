@@ -109,7 +109,9 @@ def _pages(documents: Sequence[Path]) -> Iterator[npt.NDArray[np.uint8]]:
 def _lines(documents: Sequence[Path], prepared: Prepared, model_dir: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """Some lines of each page, as the recogniser is fed."""
     preset = PRESETS["balanced"]
-    detector = OpenVinoNetwork(prepared.detection, threads=0, streams=1, cache=model_dir / "lean", batch_pixels=1)
+    detector = OpenVinoNetwork(
+        prepared.detection, threads=0, streams=1, cache=model_dir / "lean", batch_pixels=1, kept=0
+    )
     for page in _pages(documents):
         found = detection.detect(page, detector, preset.detection)
         for region in found[:: max(1, len(found) // _LINES_OF_A_PAGE)]:

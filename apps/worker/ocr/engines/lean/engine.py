@@ -113,8 +113,7 @@ class LeanEngine:
 
     def _readings(self, images: Sequence[PageImage], loaded: Loaded) -> list[list[Reading]]:
         """What is read in each page's boxes, each the way it reads best."""
-        detector = loaded.detectors.for_pages(len(images) if self._threads > 1 else 1)
-        places = self._executor.map(lambda image: self._detect(image, detector), images)
+        places = self._executor.map(lambda image: self._detect(image, loaded.detector), images)
         boxes = [reading.attempts(page, region.quad) for page, found in enumerate(places) for region in found]
         readings = iter(self._attempt([way for ways in boxes for way in ways], images, loaded))
         chosen = [reading.surest([next(readings) for _ in ways]) for ways in boxes]

@@ -1,37 +1,26 @@
 """The two networks of PP-OCR, rebuilt from their published ONNX files for what this engine feeds and reads.
 
 Both take uint8 RGB pixels as they lie in memory and normalise in their first layer: four times fewer bytes to copy in,
-and no pass over floats in Python. The recogniser's last layer is cut to the classes of a script set, and
-the arg-max of CTC decoding happens inside the graph, so that the 18,710 probabilities of each step never leave it.
+and no pass over floats in Python. The recogniser's last layer is cut to the classes of a script set (`heads.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ocr.engines.lean.crops import LINE_HEIGHT
+from ocr.engines.lean.heads import Head, decided, decision
 from quire.errors import EngineUnavailable
 
 # Mean and deviation of each channel as PaddleOCR normalises: it feeds BGR, these are in the order of RGB.
 _DETECTION_MEAN, _DETECTION_DEVIATION = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)
-_IR_VERSION: Final = 8
 _RECOGNITION_MEAN = _RECOGNITION_DEVIATION = (0.5, 0.5, 0.5)
-
-
-@dataclass(frozen=True)
-class Head:
-    """The recogniser's last layer: `weights` float32 (features, classes), `bias` float32 (classes,)."""
-
-    weights: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
 
 
 def characters_of(model: Any) -> list[str]:
@@ -93,100 +82,17 @@ def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> 
         )
         if head.weights.shape[1] != head.bias.shape[0] or max(classes) >= head.bias.shape[0]:
             raise ValueError("its head does not fit its characters")
-        _keep(graph, head, classes)
+        nodes, constants_of_head = decision(head, classes, features, space)
+        graph.initializer.extend(constants_of_head)
         _replace_outputs(
             model,
+            [*nodes, helper.make_node("Identity", [features], ["features"])],
             [
-                *_decision(graph, features, space),
-                helper.make_node("Identity", [features], ["features"]),
-            ],
-            [
-                *_decided(),
+                *decided(),
                 helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", head.weights.shape[0]]),
             ],
         )
     return model, head
-
-
-def head_graph(head: Head, space: int | None) -> Any:
-    """The uncut head alone: `features` float32 (N, T, F) → `best`, `score` and `space` as `recognition_graph` has them.
-
-    `best` and `space` are indices into all classes.
-    """
-    graph = helper.make_graph(
-        [],
-        "head",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", "T", head.weights.shape[0]])],
-        [],
-    )
-    _keep(graph, head, range(head.weights.shape[1]))
-    graph.node.extend(_decision(graph, "features", space))
-    graph.output.extend(_decided())
-    return _model(graph)
-
-
-def guard_graph(head: Head, classes: Sequence[int], others: Sequence[int]) -> Any:
-    """Two parts of a head side by side: `features` float32 (N, F) → `inside` and `outside` float32 (N,).
-
-    They are the largest logits among `classes` and among `others`.
-    """
-    nodes, constants = [], []
-    for name, chosen in (("inside", classes), ("outside", others)):
-        kept = np.asarray(chosen)
-        constants += [
-            numpy_helper.from_array(np.ascontiguousarray(head.weights[:, kept]), f"{name}_weights"),
-            numpy_helper.from_array(np.ascontiguousarray(head.bias[kept]), f"{name}_bias"),
-        ]
-        nodes += [
-            helper.make_node("MatMul", ["features", f"{name}_weights"], [f"{name}_product"]),
-            helper.make_node("Add", [f"{name}_product", f"{name}_bias"], [f"{name}_logits"]),
-            helper.make_node("ReduceMax", [f"{name}_logits"], [name], axes=[1], keepdims=0),
-        ]
-    value = helper.make_tensor_value_info
-    features = value("features", TensorProto.FLOAT, ["N", head.weights.shape[0]])
-    answers = [value(name, TensorProto.FLOAT, ["N"]) for name in ("inside", "outside")]
-    return _model(helper.make_graph(nodes, "guard", [features], answers, constants))
-
-
-def _model(graph: Any) -> Any:
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=_IR_VERSION)
-
-
-def _keep(graph: Any, head: Head, classes: Sequence[int]) -> None:
-    """Give the graph the columns of these classes."""
-    kept = np.asarray(classes)
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.ascontiguousarray(head.weights[:, kept]), "kept_weights"),
-            numpy_helper.from_array(np.ascontiguousarray(head.bias[kept]), "kept_bias"),
-        ]
-    )
-
-
-def _decision(graph: Any, features: str, space: int | None) -> list[Any]:
-    """What makes `best`, `score` and `space` of features with the kept classes."""
-    nodes = [
-        helper.make_node("MatMul", [features, "kept_weights"], ["kept_product"]),
-        helper.make_node("Add", ["kept_product", "kept_bias"], ["kept_logits"]),
-        helper.make_node("Softmax", ["kept_logits"], ["probabilities"], axis=2),
-        # Along the last axis OpenVINO compares one by one, along another sixteen at once.
-        helper.make_node("Transpose", ["probabilities"], ["probabilities_by_class"], perm=[0, 2, 1]),
-        helper.make_node("ArgMax", ["probabilities_by_class"], ["best"], axis=1, keepdims=0),
-        helper.make_node("ReduceMax", ["probabilities"], ["score"], axes=[2], keepdims=0),
-    ]
-    if space is None:
-        return [*nodes, helper.make_node("Sub", ["score", "score"], ["space"])]
-    graph.initializer.append(numpy_helper.from_array(np.asarray(space, np.int64), "space_class"))
-    return [*nodes, helper.make_node("Gather", ["probabilities", "space_class"], ["space"], axis=2)]
-
-
-def _decided() -> list[Any]:
-    value, steps = helper.make_tensor_value_info, ["N", "T"]
-    return [
-        value("best", TensorProto.INT64, steps),
-        value("score", TensorProto.FLOAT, steps),
-        value("space", TensorProto.FLOAT, steps),
-    ]
 
 
 def class_count(path: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,21 +23,14 @@ from quire.settings import Settings
 # Pixels along all lines of a batch. A CPU gains nothing from more, a GPU needs many to fill it.
 _CPU_BATCH: Final = 1280
 _GPU_BATCH: Final = 65_536
+# Layers at shapes seen before whose code OpenVINO keeps. For the detector that is much memory a shape and hardly any
+# time; the recogniser, at its hundred shapes, is clearly slower without.
+_KEPT_OF_DETECTION: Final = 300
+_KEPT_OF_LINES: Final = 5_000
 
 
-# Loads a network for one inference at a time on all threads, or for one on each thread at once.
+# Loads a network for one inference at a time on all threads, as the detector is, or for one on each thread at once.
 Make = Callable[[Path, bool], Network]
-
-
-class Detectors:
-    """The detector for pages that come alone, and for several at once."""
-
-    def __init__(self, alone: Callable[[], Network], together: Callable[[], Network]) -> None:
-        self._alone, self._together = cache(alone), cache(together)
-
-    def for_pages(self, count: int) -> Network:
-        """A page alone is an inference on all threads; of several pages each has a thread. Loads what it needs."""
-        return self._together() if count > 1 else self._alone()
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,7 @@ class Loaded:
     Where they are all that the recogniser knows there is nothing to guard.
     """
 
-    detectors: Detectors
+    detector: Network
     recognizer: Network
     characters: list[str]
     guard: ScriptGuard | None
@@ -60,7 +52,7 @@ def runtime_for(settings: Settings) -> Runtime:
 
 
 def load(settings: Settings, script: Script, threads: int, *, precise: bool) -> Loaded:
-    """Both networks, loaded for this script set.
+    """The networks, loaded for this script set.
 
     Raises:
         EngineUnavailable: a library, a model or the GPU is missing, or a model is damaged.
@@ -75,18 +67,22 @@ def load(settings: Settings, script: Script, threads: int, *, precise: bool) -> 
 
 
 def assemble(prepared: Prepared, make: Make) -> Loaded:
-    """Load the prepared files with `make`, the detectors when they are first needed."""
-    detectors = Detectors(lambda: make(prepared.detection, False), lambda: make(prepared.detection, True))
+    """Load the prepared files with `make`."""
     guard = None
     if prepared.guard and prepared.head:
         guard = ScriptGuard(make(prepared.guard, True), make(prepared.head, True), prepared.characters)
     characters = [prepared.characters[index] for index in prepared.classes]
-    return Loaded(detectors, make(prepared.recognition, True), characters, guard)
+    return Loaded(make(prepared.detection, False), make(prepared.recognition, True), characters, guard)
 
 
 def _openvino(threads: int, cache: Path) -> Make:
     return lambda path, parallel: OpenVinoNetwork(
-        path, threads=threads, streams=threads if parallel else 1, cache=cache, batch_pixels=_CPU_BATCH
+        path,
+        threads=threads,
+        streams=threads if parallel else 1,
+        cache=cache,
+        batch_pixels=_CPU_BATCH,
+        kept=_KEPT_OF_LINES if parallel else _KEPT_OF_DETECTION,
     )
 
 

@@ -20,7 +20,7 @@ from quire.errors import EngineUnavailable
 Runtime = Literal["openvino", "onnxruntime"]
 Outputs = dict[str, npt.NDArray[Any]]
 
-# The names of the graphs' outputs (`graphs.py`, which is not imported here: it needs the onnx package).
+# The names of the graphs' outputs (`graphs.py`, `heads.py`; not imported here, they need the onnx package).
 _OUTPUTS: Final = frozenset({"logits", "best", "score", "space", "features", "inside", "outside"})
 
 
@@ -34,11 +34,6 @@ class Network(Protocol):
 
     def run(self, values: npt.NDArray[Any]) -> Outputs:
         """One inference on uint8 pixels (N, H, W, 3) or float32 features; what comes out is the caller's."""
-
-
-# Code that OpenVINO keeps for layers at shapes it has seen: some 150 for each shape of a network's input, of which
-# there are about a hundred (`recognition.batches`). The least recently used goes; made again, it costs half a page.
-_KEPT_PRIMITIVES: Final = 20_000
 
 
 def available_runtime() -> Runtime:
@@ -55,16 +50,19 @@ def available_runtime() -> Runtime:
 
 
 class OpenVinoNetwork:
-    """A network in OpenVINO, with as many requests as may run at once."""
+    """A network in OpenVINO, with as many requests as may run at once.
 
-    def __init__(self, path: Path, *, threads: int, streams: int, cache: Path, batch_pixels: int) -> None:
+    `kept`: how many layers' code, each made for one shape, a stream keeps; the least recently used goes.
+    """
+
+    def __init__(self, path: Path, *, threads: int, streams: int, cache: Path, batch_pixels: int, kept: int) -> None:
         self.batch_pixels = batch_pixels
         core = _core()
         config: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
             "CACHE_DIR": str(cache),
-            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_PRIMITIVES,
+            "CPU_RUNTIME_CACHE_CAPACITY": kept,
             # Pinned, the threads of several processes would all sit on the first cores.
             "ENABLE_CPU_PINNING": False,
         }

@@ -107,7 +107,7 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
     # Only here: what is prepared loads without the onnx package.
     import onnx
 
-    from ocr.engines.lean import graphs, network, scripts
+    from ocr.engines.lean import graphs, heads, network, scripts
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
@@ -122,8 +122,8 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
         if others:
             space = characters.index(" ") if " " in characters else None
             names |= {"guard": "guard.onnx", "head": "head.onnx"}
-            onnx.save(graphs.guard_graph(head, classes, others), str(work / "guard.onnx"))
-            onnx.save(graphs.head_graph(head, space), str(work / "head.onnx"))
+            onnx.save(heads.guard_graph(head, classes, others), str(work / "guard.onnx"))
+            onnx.save(heads.head_graph(head, space), str(work / "head.onnx"))
         for name, model, source in (
             ("detection", graphs.detection_graph(files.detection), files.detection),
             ("recognition", recognition, files.recognition),

@@ -91,7 +91,7 @@ def _least_certain(steps: Steps, characters: Sequence[Character]) -> list[int]:
 class ScriptGuard:
     """Finds lines with characters outside the chosen classes, and decides them among all, whose `characters` it has.
 
-    `guard` and `head` are a `graphs.guard_graph` and `graphs.head_graph`.
+    `guard` and `head` are a `heads.guard_graph` and `heads.head_graph`.
     """
 
     def __init__(self, guard: Network, head: Network, characters: Sequence[str]) -> None:
