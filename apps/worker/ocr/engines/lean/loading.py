@@ -25,7 +25,7 @@ _CPU_BATCH: Final = 1280
 _GPU_BATCH: Final = 65_536
 # Layers at shapes seen before whose code OpenVINO keeps. For the detector that is much memory a shape and hardly any
 # time; the recogniser, at its hundred shapes, is clearly slower without.
-_KEPT_OF_DETECTION: Final = 300
+_KEPT_OF_DETECTION: Final = 0
 _KEPT_OF_LINES: Final = 5_000
 
 
