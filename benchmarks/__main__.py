@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="quire-bench-") as folder:
         home = Path(folder) / "home"
         console.print("Starting Redis, Postgres, the API and the workers …")
-        with Stack(home, free_port(), ocr_processes=options.processes) as stack:
+        # Every page is to be read, however often it comes.
+        env = {"QUIRE_REUSE_PAGES": "false"}
+        with Stack(home, free_port(), ocr_processes=options.processes, env=env) as stack:
             rounds = _measure(stack, receipts, options.rounds)
             long_pdf = _measure_long_pdf(stack, receipts, options.pdf_pages) if options.pdf_pages else None
             log = (home / "logs" / "ocr-1-worker.log").read_text(encoding="utf-8", errors="replace")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from pydantic import JsonValue
 
 import workspace  # noqa: F401  isort: skip
 from celery_app import celery_app
+from flow import purge
 from flow.page_flow import PageFlow
 from flow.reconcile import reconcile_once
 from flow.whole_document import WholeDocument
@@ -19,11 +21,12 @@ from quire.contracts import (
     OcrPagePayload,
     OcrPayload,
     OcrResult,
+    PurgeResult,
     ReconcileResult,
 )
 from quire.database.engine import get_engine, has_database
-from quire.errors import BrokerUnreachable
-from quire.jobs import count_tickets, issue_ticket
+from quire.errors import BrokerUnreachable, DatabaseUnreachable
+from quire.jobs import count_tickets, dispatch, issue_ticket
 from quire.settings import get_settings
 from quire.storage import get_store
 from runtime import diagnostics as diagnostics_report
@@ -69,12 +72,25 @@ def reconcile(payload: NoPayload, context: TaskContext) -> ReconcileResult:
     return reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
 
 
+@bind(celery_app, declared.purge_expired)
+def purge_expired(payload: NoPayload, context: TaskContext) -> PurgeResult:
+    """Delete documents that ended longer ago than they are kept. Without a database there is nothing to do."""
+    if not has_database():
+        return PurgeResult()
+    return purge.purge_expired(get_settings(), get_engine(), get_store())
+
+
 def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
     if not has_database():
         return WholeDocument(get_settings(), get_store(), pool.get_ocr_engine).read(payload, context.task_id)
     flow = _page_flow(context)
     document_id: UUID = flow.accept(payload, context.task_id)
-    return flow.work(document_id, number)
+    try:
+        return flow.work(document_id, number)
+    finally:
+        # The ticket that ends makes room for another document's. Where that fails the reconciler makes up for it.
+        with suppress(DatabaseUnreachable):
+            dispatch(flow.database)
 
 
 def _page_flow(context: TaskContext) -> PageFlow:

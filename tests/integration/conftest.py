@@ -9,8 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from flow.page_flow import PageFlow
+from quire.database.turns import Ticket
 from quire.embedded import ChildProcess, EmbeddedRedis
+from quire.settings import Settings
+from quire.storage import FolderStore
+from tests.engines import InstantEngine
+from tests.integration.page_flow_bench import Bench
 
 WORKER = Path(__file__).parents[2] / "apps" / "worker"
 
@@ -58,3 +65,13 @@ def worker(
     with start_worker(env, folder / "worker.log", "-Q", "default,ocr", "-c", "1") as process:
         wait_for(lambda: is_ready(process), process)
         yield process
+
+
+@pytest.fixture
+def bench(database: Engine, tmp_path: Path) -> Bench:
+    """A page flow with a fast engine, on a database and a folder of its own."""
+    store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
+    tickets: list[Ticket] = []
+    settings = Settings(quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3)
+    flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
+    return Bench(flow, database, store, engine, tickets)

@@ -13,6 +13,7 @@ from quire.contracts import Detection, OcrOptions, PageError, PageText, Word
 from quire.database import documents, leases
 from quire.database.engine import transaction
 from quire.database.tables import Document, Page
+from quire.database.turns import Ticket
 
 ATTEMPTS = 3
 
@@ -322,7 +323,7 @@ def test_a_document_is_planned_by_one_at_a_time(database: Engine):
         session.execute(text("UPDATE documents SET touched_at = now() - interval '1 hour'"))
         assert documents.take_stale(session, seconds=60, most=10) == []
         session.execute(text("UPDATE documents SET plan_expires_at = now() - interval '1 s'"))
-        assert documents.take_stale(session, seconds=60, most=10) == [document_id]
+        assert documents.take_stale(session, seconds=60, most=10) == [Ticket(document_id, 0)]
         assert documents.begin_plan(session, document_id, seconds=60) == 2
         assert documents.renew_plan(session, document_id, seconds=60)
     with transaction(database) as session:
@@ -338,7 +339,7 @@ def test_stale_documents_are_those_with_work_and_without_touch(database: Engine)
         session.execute(
             text("UPDATE documents SET touched_at = now() - interval '1 hour' WHERE id <> :id"), {"id": fresh}
         )
-        assert documents.take_stale(session, seconds=60, most=10) == [waiting]
+        assert documents.take_stale(session, seconds=60, most=10) == [Ticket(waiting, 0)]
         # Taking touches: a second reconciler finds nothing.
         assert documents.take_stale(session, seconds=60, most=10) == []
 
@@ -349,4 +350,4 @@ def test_a_dead_workers_pages_make_a_document_stale_once_the_lease_ran_out(datab
     expire_leases(database, document_id)
     with transaction(database) as session:
         session.execute(text("UPDATE documents SET touched_at = now() - interval '1 hour'"))
-        assert documents.take_stale(session, seconds=60, most=10) == [document_id]
+        assert documents.take_stale(session, seconds=60, most=10) == [Ticket(document_id, 0)]

@@ -5,72 +5,24 @@ from __future__ import annotations
 import io
 import time
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from PIL import Image
-from sqlalchemy import Engine, select, text
+from sqlalchemy import text
 
-from flow.page_flow import PageFlow
 from flow.reconcile import reconcile_once
 from quire.contracts import OcrPayload
 from quire.database import documents, leases
 from quire.database.engine import transaction
-from quire.database.tables import Document, Page
+from quire.database.turns import Ticket
 from quire.errors import DocumentNotFound, OutOfMemory, PageOutOfRange, StorageUnreachable
-from quire.settings import Settings
 from quire.storage import FolderStore
 from tests.engines import InstantEngine
+from tests.integration.page_flow_bench import BUCKET, Bench
 from tests.pdfs import numbered_image, words_of, write_scanned_pdf, write_text_pdf
-
-BUCKET = "documents"
-
-
-@dataclass
-class Bench:
-    """A page flow, and what it left behind."""
-
-    flow: PageFlow
-    database: Engine
-    store: FolderStore
-    engine: InstantEngine
-    tickets: list[uuid.UUID] = field(default_factory=list)
-
-    def put(self, key: str, content: bytes) -> str:
-        self.store.put(BUCKET, key, io.BytesIO(content))
-        return key
-
-    def accept(self, key: str, **options: object) -> uuid.UUID:
-        return self.flow.accept(OcrPayload(key=key, bucket=BUCKET, **options), str(uuid.uuid4()))
-
-    def with_engine(self, engine: InstantEngine) -> PageFlow:
-        return replace(self.flow, ocr=lambda: engine)
-
-    def pages(self, document_id: uuid.UUID) -> dict[int, Page]:
-        with transaction(self.database) as session:
-            found = session.scalars(select(Page).where(Page.document_id == document_id)).all()
-        return {page.number: page for page in found}
-
-    def document(self, document_id: uuid.UUID) -> Document:
-        with transaction(self.database) as session:
-            document = session.get(Document, document_id)
-        assert document is not None
-        return document
-
-    def run_out_leases(self) -> None:
-        with transaction(self.database) as session:
-            session.execute(text("UPDATE pages SET lease_expires_at = now() - interval '1 s' WHERE status = 'leased'"))
-
-
-@pytest.fixture
-def bench(database: Engine, tmp_path: Path) -> Bench:
-    store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
-    tickets: list[uuid.UUID] = []
-    settings = Settings(quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3)
-    flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
-    return Bench(flow, database, store, engine, tickets)
 
 
 @pytest.fixture
@@ -96,7 +48,7 @@ def test_planning_issues_tickets_for_others_up_to_the_parallelism(bench: Bench, 
     document_id = bench.accept(scan)
     bench.flow.work(document_id)
     # Ten pages are three leases of four: this ticket and two more.
-    assert bench.tickets == [document_id] * 2
+    assert bench.tickets == [Ticket(document_id, 0)] * 2
 
 
 def test_a_ticket_delivered_again_finds_nothing_to_do(bench: Bench, scan: str):
@@ -116,7 +68,7 @@ def test_a_ticket_whose_time_is_over_passes_the_rest_on(bench: Bench, scan: str)
     document_id = bench.accept(scan)
     result = replace(bench.flow, settings=settings).work(document_id)
     assert result.status == "running"
-    assert bench.tickets == [document_id]
+    assert bench.tickets == [Ticket(document_id, 0)]
 
 
 def test_a_draining_worker_gives_unread_pages_back_and_passes_on(bench: Bench, scan: str):
@@ -124,7 +76,7 @@ def test_a_draining_worker_gives_unread_pages_back_and_passes_on(bench: Bench, s
     result = replace(bench.flow, draining=lambda: len(bench.engine.read) >= 2).work(document_id)
     # What is being read together is finished.
     assert (result.status, result.pages_done) == ("running", 4)
-    assert bench.tickets[-1] == document_id
+    assert bench.tickets[-1].document_id == document_id
     pages = bench.pages(document_id)
     assert [number for number, page in pages.items() if page.status == "done"] == [1, 2, 3, 4]
     assert {page.attempts for number, page in pages.items() if number > 4} == {0}
@@ -223,7 +175,7 @@ def test_a_page_over_its_time_fails_and_the_batch_is_written(bench: Bench, scan:
     document_id = bench.accept(scan)
     flow = bench.with_engine(InstantEngine(interrupt))
     # Read with its neighbours it blames none of them, and ends the ticket: the process has little time left.
-    assert (flow.work(document_id).status, bench.tickets[-1]) == ("running", document_id)
+    assert (flow.work(document_id).status, bench.tickets[-1]) == ("running", Ticket(document_id, 0))
     pages = bench.pages(document_id)
     assert [(page.status, page.attempts) for page in pages.values()] == [("pending", 1)] * 4 + [("pending", 0)] * 6
     # Alone it is the one.
@@ -337,7 +289,7 @@ def test_the_reconciler_brings_a_dead_workers_pages_back(bench: Bench, scan: str
     assert reconcile() == 0
     bench.run_out_leases()
     assert reconcile() == 1
-    assert bench.tickets == [document_id]
+    assert bench.tickets == [Ticket(document_id, 0)]
     assert bench.flow.work(document_id).status == "completed"
 
 
@@ -377,6 +329,17 @@ def test_a_waiting_ticket_ends_when_its_document_is_cancelled(bench: Bench, scan
         return next(answers)
 
     assert replace(bench.flow, others_wait=cancel_meanwhile).work(document_id).status == "cancelled"
+
+
+def test_a_long_document_gives_way_to_documents_that_nobody_has_opened(bench: Bench, scan: str):
+    settings = bench.flow.settings.model_copy(update={"quire_turn_seconds": 0, "quire_document_parallelism": 1})
+    flow = replace(bench.flow, settings=settings)
+    long, short = bench.accept(scan), bench.accept(scan, pages="1")
+    assert flow.work(long).pages_done == settings.quire_lease_pages
+    assert bench.tickets == [Ticket(long, 0)]
+    assert flow.work(short).status == "completed"
+    # Nobody waits any more.
+    assert flow.work(long).status == "completed"
 
 
 def test_the_reconciler_does_not_flood_a_full_queue(bench: Bench, scan: str):

@@ -129,4 +129,7 @@ def test_broker_and_backend_may_be_two_servers():
 
 def test_unfinished_documents_are_looked_for_by_the_clock():
     schedule = create_celery(Settings(quire_reconcile_seconds=7)).conf.beat_schedule
-    assert [(entry["task"], entry["schedule"]) for entry in schedule.values()] == [("tasks.reconcile", 7.0)]
+    assert [(entry["task"], entry["schedule"]) for entry in schedule.values()] == [
+        ("tasks.reconcile", 7.0),
+        ("tasks.purge_expired", 3600.0),
+    ]

@@ -11,13 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quire import media_types
-from quire.contracts import OcrOptions
+from quire.contracts import OcrOptions, Priority
 from quire.database.documents import NewDocument
 from quire.errors import StorageError
 from quire.jobs import submit
 from quire.settings import Settings
 from quire.storage import ObjectStore
-from quire.storage.base import CHUNK_BYTES, refuse_oversize
+from quire.storage.base import CHUNK_BYTES, UPLOADS, refuse_oversize
 
 # What a multipart body has besides the file: boundaries, headers, small fields.
 _FORM_OVERHEAD: Final = 64 * 1024
@@ -61,9 +61,16 @@ def _announced(scope: Scope) -> int:
 
 
 def accept_upload(
-    content: BinaryIO, filename: str | None, options: OcrOptions, settings: Settings, store: ObjectStore
+    content: BinaryIO,
+    filename: str | None,
+    options: OcrOptions,
+    settings: Settings,
+    store: ObjectStore,
+    *,
+    owner: str = "",
+    priority: Priority = "interactive",
 ) -> UUID:
-    """Store an upload, then submit it as a document; its id.
+    """Store an upload, then submit it as a document; its id. For `owner` and `priority` see `NewDocument`.
 
     Raises:
         Empty, UnsupportedMediaType, TooLarge: it is refused.
@@ -73,7 +80,7 @@ def accept_upload(
     size, digest = _measure(content)
     refuse_oversize(size, settings.quire_max_bytes)
     document_id = uuid4()
-    bucket, key = settings.default_bucket, f"uploads/{document_id}"
+    bucket, key = settings.default_bucket, f"{UPLOADS}{document_id}"
     content.seek(0)
     store.put(bucket, key, content, media_type)
     new = NewDocument(
@@ -85,6 +92,8 @@ def accept_upload(
         media_type=media_type,
         source_bytes=size,
         source_sha256=digest,
+        owner=owner,
+        priority=priority,
     )
     try:
         submit(new)

@@ -6,6 +6,7 @@ transaction, and so on until no page is free or the ticket's time is over; then 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -23,11 +24,21 @@ from flow.heartbeat import Heartbeat
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
 from ocr.read import PAGES_TOGETHER, ReadOptions, read_page, read_together
+from quire import __version__
 from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageText
-from quire.database import documents, leases
+from quire.database import documents, leases, reuse
 from quire.database.engine import transaction
 from quire.database.tables import Document
-from quire.errors import DocumentNotFound, OutOfMemory, PageOutOfRange, PageTimeout, QuireError, WorkerLost
+from quire.database.turns import Ticket
+from quire.errors import (
+    DocumentNotFound,
+    EngineUnavailable,
+    OutOfMemory,
+    PageOutOfRange,
+    PageTimeout,
+    QuireError,
+    WorkerLost,
+)
 from quire.pages import PageSource
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -50,7 +61,7 @@ class PageFlow:
     database: Engine
     store: ObjectStore
     ocr: Callable[[], OcrEngine]
-    issue_ticket: Callable[[UUID], None]
+    issue_ticket: Callable[[Ticket], None]
     others_wait: Callable[[], bool]
     draining: Callable[[], bool]
 
@@ -74,6 +85,8 @@ class PageFlow:
                         options=payload.options(),
                         page_number=payload.page_number,
                     ),
+                    # This task is one.
+                    has_ticket=True,
                 )
             elif documents.get(session, document_id) is None:
                 raise DocumentNotFound(f"There is no document {document_id}. Send its key as well.")
@@ -87,7 +100,7 @@ class PageFlow:
         Raises:
             StorageUnreachable, DatabaseUnreachable: try again later; leases have been given back or will run out.
         """
-        deadline = time.monotonic() + self.settings.quire_ticket_seconds
+        begun_at, leased = time.monotonic(), False
         document = self._get(document_id)
         with ExitStack() as stack:
             files = _Files(self, document, stack)
@@ -97,17 +110,29 @@ class PageFlow:
             if number is not None and document.status == "running":
                 self._refuse_foreign_page(document, number)
             while document.status == "running":
-                is_over = number is None and time.monotonic() >= deadline
+                is_over = number is None and self._is_over(time.monotonic() - begun_at, leased)
                 if self.draining() or is_over or files.out_of_time:
-                    self._pass_on(document_id)
+                    self._pass_on(document)
                     break
                 lease = self._lease(document_id, number)
                 if lease is not None:
+                    leased = True
                     if self._work_on(lease, files):
                         break
                 elif number is not None or not self._wait_for_free_pages(document_id):
                     break
         return self._result(document_id)
+
+    def _is_over(self, seconds: float, leased: bool) -> bool:
+        """Whether a ticket that has worked for this long should end: sooner where documents have not had a turn yet.
+
+        Not before it has `leased` something, or a document that takes long to open would get nowhere.
+        """
+        if leased and seconds >= self.settings.quire_turn_seconds:
+            with transaction(self.database) as session:
+                if documents.are_queued(session):
+                    return True
+        return seconds >= self.settings.quire_ticket_seconds
 
     def _get(self, document_id: UUID) -> Document:
         with transaction(self.database) as session:
@@ -148,10 +173,13 @@ class PageFlow:
             return
         with transaction(self.database) as session:
             planned = documents.plan(session, document_id, plan)
-        if planned:
+            copied = reuse.copy_pages(session, document_id) if planned and plan.fingerprint else None
+        if copied is not None:
+            logger.info("document %s: %d pages were read before", document_id, copied.pages_done)
+        if planned and not (copied and copied.finished):
             batches = math.ceil(len(plan.numbers) / self.settings.quire_lease_pages)
             for _ in range(min(self.settings.quire_document_parallelism, batches) - 1):
-                self._issue(document_id)
+                self._issue(files.document)
 
     def _make_plan(self, files: _Files, attempt: int) -> documents.Plan:
         """Open the file and see what there is to do. Raises only typed errors."""
@@ -165,7 +193,8 @@ class PageFlow:
                 numbers=wanted_pages(source, files.options, files.document.page_number),
                 media_type=source.media_type,
                 source_bytes=files.file.size,
-                source_sha256=files.file.sha256(),
+                source_sha256=(digest := files.file.sha256()),
+                fingerprint=self._fingerprint(digest, files),
             )
         except QuireError:
             raise
@@ -178,6 +207,18 @@ class PageFlow:
             raise QuireError(
                 "The file could not be opened because of an error in Quire; the worker's log has the details."
             ) from error
+
+    def _fingerprint(self, digest: str, files: _Files) -> str | None:
+        """SHA-256 of all that decides the text of this file's pages; None where that does not matter or is not known."""
+        if not self.settings.quire_reuse_pages:
+            return None
+        try:
+            engine, limit = self.ocr(), self.settings.quire_max_render_pixels
+        except EngineUnavailable:
+            # The pages will say so, those that need an engine.
+            return None
+        parts = (digest, files.read_options, engine.name, engine.version, __version__, limit)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def _refuse_foreign_page(self, document: Document, number: int) -> None:
         with transaction(self.database) as session:
@@ -212,19 +253,19 @@ class PageFlow:
                 return False
             time.sleep(_POLL_SECONDS)
 
-    def _pass_on(self, document_id: UUID) -> None:
+    def _pass_on(self, document: Document) -> None:
         """Issue a ticket for what is left, if anything is."""
         with transaction(self.database) as session:
-            free, _ = leases.count_open_pages(session, document_id, attempts=self.settings.quire_page_attempts)
+            free, _ = leases.count_open_pages(session, document.id, attempts=self.settings.quire_page_attempts)
         if free:
-            self._issue(document_id)
+            self._issue(document)
 
-    def _issue(self, document_id: UUID) -> None:
+    def _issue(self, document: Document) -> None:
         try:
-            self.issue_ticket(document_id)
+            self.issue_ticket(Ticket(document.id, document.priority))
         except QuireError as error:
             # The reconciler finds documents without tickets: an unpublished one delays, it loses nothing.
-            logger.warning("document %s: no ticket issued: %s", document_id, error.message)
+            logger.warning("document %s: no ticket issued: %s", document.id, error.message)
 
     def _work_on(self, lease: leases.Lease, files: _Files) -> bool:
         """Read the leased pages and write them together; give back what was not begun. True if the document ended."""

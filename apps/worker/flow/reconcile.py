@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from uuid import UUID
 
 from sqlalchemy import Engine, text
 
 from quire.contracts import ReconcileResult
-from quire.database import documents, leases
+from quire.database import documents, leases, turns
 from quire.database.engine import transaction
+from quire.database.turns import Ticket
 from quire.settings import Settings
 
 # Any constant will do, as long as nothing else uses it.
@@ -17,9 +17,9 @@ _ADVISORY_LOCK = 0x51756973
 
 
 def reconcile_once(
-    settings: Settings, database: Engine, count_tickets: Callable[[], int], issue_ticket: Callable[[UUID], None]
+    settings: Settings, database: Engine, count_tickets: Callable[[], int], issue_ticket: Callable[[Ticket], None]
 ) -> ReconcileResult:
-    """Fail pages whose attempts are used up, and issue tickets for documents that have work and no ticket.
+    """Fail pages whose attempts are used up, and issue tickets for documents that lost theirs, then for waiting ones.
 
     One reconciler runs at a time; another one returns at once. `count_tickets` counts those that wait in the broker: no
     more than fill `QUIRE_DISPATCH_WINDOW` are issued, because documents behind a long queue look abandoned as well.
@@ -35,8 +35,9 @@ def reconcile_once(
             after = leases.count_open_pages(session, document_id, attempts=settings.quire_page_attempts)
             pages_failed += before[1] - after[1]
         room -= count_tickets()
-        stale = documents.take_stale(session, seconds=2 * settings.quire_reconcile_seconds, most=max(0, room))
+        tickets = documents.take_stale(session, seconds=2 * settings.quire_reconcile_seconds, most=max(0, room))
+        tickets += turns.take_waiting(session, most=room - len(tickets))
     # After the commit: a worker that is faster than it would find the row locked.
-    for document_id in stale:
-        issue_ticket(document_id)
-    return ReconcileResult(pages_failed=pages_failed, tickets_issued=len(stale))
+    for ticket in tickets:
+        issue_ticket(ticket)
+    return ReconcileResult(pages_failed=pages_failed, tickets_issued=len(tickets))

@@ -20,6 +20,9 @@ Point = tuple[float, float]
 Box = tuple[Point, Point, Point, Point]
 
 DocumentStatus = Literal["queued", "running", "completed", "partial", "failed", "cancelled"]
+# What is read first, and the number each has in the database and in Redis.
+Priority = Literal["interactive", "bulk"]
+PRIORITIES: dict[Priority, int] = {"interactive": 0, "bulk": 1}
 PageSourceKind = Literal["ocr", "text_layer", "mixed"]
 
 
@@ -172,6 +175,12 @@ class ReconcileResult(Contract):
 
     pages_failed: int = 0
     tickets_issued: int = 0
+
+
+class PurgeResult(Contract):
+    """What one run of `tasks.purge_expired` did."""
+
+    documents_deleted: int = 0
 
 
 class DiagnosticsResult(Contract):

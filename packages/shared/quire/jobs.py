@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import redis
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from quire import tasks
 from quire.contracts import OcrPayload
-from quire.database import documents
+from quire.database import documents, turns
 from quire.database.engine import transaction
-from quire.errors import BrokerUnreachable
+from quire.database.turns import Ticket
+from quire.errors import BrokerUnreachable, DocumentNotFound
+from quire.queues import lists_of_queue
 from quire.settings import get_settings
 
 logger = logging.getLogger(__name__)
 
 
-def issue_ticket(document_id: UUID) -> None:
+# A ticket that ends makes room for one; the second makes up for room that nobody has filled.
+_DISPATCHED_AT_ONCE: Final = 2
+
+
+def issue_ticket(ticket: Ticket) -> None:
     """Publish "document D has pages to do". Delivered twice, late or never: the page flow copes with each.
 
     Raises:
         BrokerUnreachable: nothing was published; the reconciler will make up for it.
     """
     tasks.ocr_pdf_document.send(
-        OcrPayload(document_id=document_id), keep_result=False, time_limit=tasks.TICKET_TIME_LIMIT
+        OcrPayload(document_id=ticket.document_id),
+        keep_result=False,
+        time_limit=tasks.TICKET_TIME_LIMIT,
+        priority=ticket.priority,
     )
 
 
@@ -38,22 +50,82 @@ def count_tickets() -> int:
     settings = get_settings()
     try:
         with redis.Redis.from_url(settings.broker_url, socket_timeout=5, socket_connect_timeout=5) as client:
-            return int(client.llen(settings.ocr_queue))
+            return sum(int(client.llen(name)) for name in lists_of_queue(settings.ocr_queue))
     except redis.RedisError as error:
         raise BrokerUnreachable(f"Redis did not answer ({type(error).__name__}). Check REDIS_URL.") from error
 
 
 def submit(new: documents.NewDocument, database: Engine | None = None) -> None:
-    """Accept a document whose bytes are in storage: commit its row, then issue its ticket.
+    """Accept a document whose bytes are in storage: commit its row, and issue tickets for those whose turn it is.
 
-    With Redis down the document is accepted all the same, and read when Redis is back.
+    With Redis down, or `QUIRE_DISPATCH_WINDOW` tickets in it, the document is accepted all the same and waits.
 
     Raises:
         DatabaseUnreachable: it was not accepted.
     """
+    room = _room()
     with transaction(database) as session:
         documents.create(session, new)
+        tickets = turns.take_waiting(session, most=min(room, _DISPATCHED_AT_ONCE))
+    _issue_all(tickets)
+
+
+def dispatch(database: Engine | None = None, *, most: int = _DISPATCHED_AT_ONCE) -> None:
+    """Issue tickets for up to `most` waiting documents, as far as `QUIRE_DISPATCH_WINDOW` has room for them.
+
+    Raises:
+        DatabaseUnreachable: nothing was issued.
+    """
+    room = _room()
+    if room > 0:
+        with transaction(database) as session:
+            tickets = turns.take_waiting(session, most=min(room, most))
+        _issue_all(tickets)
+
+
+def cancel(document_id: UUID, database: Engine | None = None) -> bool:
+    """Stop reading a document: pages in work are finished, no others begun. False if it had ended.
+
+    Raises:
+        DocumentNotFound: there is none with this id.
+    """
+    with transaction(database) as session:
+        _require(session, document_id)
+        return documents.cancel(session, document_id)
+
+
+def retry(document_id: UUID, database: Engine | None = None) -> bool:
+    """Have the pages of a document that failed read again, those alone. False if none has.
+
+    Raises:
+        DocumentNotFound: there is none with this id.
+    """
+    with transaction(database) as session:
+        _require(session, document_id)
+        ticket = documents.retry_failed(session, document_id)
+    if ticket is not None:
+        _issue_all([ticket])
+    return ticket is not None
+
+
+def _require(session: Session, document_id: UUID) -> None:
+    if documents.get(session, document_id) is None:
+        raise DocumentNotFound(f"There is no document {document_id}.")
+
+
+def _room() -> int:
+    """How many tickets more the queue may hold; none while Redis does not say."""
     try:
-        issue_ticket(new.id)
+        return get_settings().quire_dispatch_window - count_tickets()
     except BrokerUnreachable as error:
-        logger.warning("document %s accepted without a ticket: %s", new.id, error.message)
+        logger.warning("no tickets issued: %s", error.message)
+        return 0
+
+
+def _issue_all(tickets: Sequence[Ticket]) -> None:
+    for ticket in tickets:
+        try:
+            issue_ticket(ticket)
+        except BrokerUnreachable as error:
+            # The reconciler finds it.
+            logger.warning("document %s has no ticket: %s", ticket.document_id, error.message)

@@ -10,13 +10,17 @@ from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
+from kombu.transport import redis as redis_transport
 
+from quire.contracts import PRIORITIES
 from quire.settings import Settings, get_settings
 
 OCR_TASKS = ("tasks.ocr_document", "tasks.ocr_page", "tasks.ocr_pdf_document")
 
 # Every task must end within this, so that Redis does not hand it to a second worker while the first still runs it.
 VISIBILITY_TIMEOUT_SECONDS = 1800
+# Retention is counted in days.
+PURGE_SECONDS = 3600.0
 
 
 def create_celery(settings: Settings) -> Celery:
@@ -31,8 +35,15 @@ def create_celery(settings: Settings) -> Celery:
     app.conf.task_routes = {name: {"queue": settings.ocr_queue} for name in OCR_TASKS}
     app.conf.beat_schedule = {
         "reconcile": {"task": "tasks.reconcile", "schedule": float(settings.quire_reconcile_seconds)},
+        "purge_expired": {"task": "tasks.purge_expired", "schedule": PURGE_SECONDS},
     }
     return app
+
+
+def lists_of_queue(queue: str) -> list[str]:
+    """The lists in Redis that a queue's messages wait in, by priority."""
+    _, *others = sorted(PRIORITIES.values())
+    return [queue, *(f"{queue}{redis_transport.Channel.sep}{priority}" for priority in others)]
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +98,8 @@ def _broker_connection() -> dict[str, Any]:
         "broker_transport_options": {
             # Longer than the longest task, or Redis runs it twice at the same time.
             "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+            # A list in Redis for each; workers take from the first that is not empty.
+            "priority_steps": sorted(PRIORITIES.values()),
             # Look for messages of dead workers every 10 s; the default sweep is every 100 s. (5.7)
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,

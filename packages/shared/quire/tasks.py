@@ -25,6 +25,7 @@ from quire.contracts import (
     OcrPagePayload,
     OcrPayload,
     OcrResult,
+    PurgeResult,
     ReconcileResult,
 )
 from quire.errors import BrokerUnreachable, InvalidPayload
@@ -107,11 +108,13 @@ class TaskDeclaration(Generic[P, R]):
         *,
         keep_result: bool = True,
         time_limit: int | None = None,
+        priority: int = 0,
         app: Celery | None = None,
     ) -> AsyncResult[Any]:
         """Queue a call with a payload that is already a model.
 
-        `keep_result=False` leaves the result backend alone: publishing then cannot wait for it when it is down.
+        `priority` is one of `quire.contracts.PRIORITIES`, 0 is taken first. `keep_result=False` leaves the result
+        backend alone: publishing then cannot wait for it when it is down.
 
         Raises:
             BrokerUnreachable: nothing was queued (or, after a time-out, perhaps: delivery is at least once).
@@ -123,6 +126,7 @@ class TaskDeclaration(Generic[P, R]):
                 ignore_result=not keep_result,
                 soft_time_limit=time_limit and time_limit - 30,
                 time_limit=time_limit,
+                priority=priority,
                 # Celery would copy the arguments in clear text into a header, and from there into logs and events.
                 argsrepr="-",
                 kwargsrepr="-",
@@ -166,4 +170,20 @@ ocr_pdf_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
 )
 reconcile: TaskDeclaration[NoPayload, ReconcileResult] = TaskDeclaration("tasks.reconcile", NoPayload, ReconcileResult)
 
-ALL: tuple[TaskDeclaration[Any, Any], ...] = (echo, diagnostics, ocr_document, ocr_page, ocr_pdf_document, reconcile)
+purge_expired: TaskDeclaration[NoPayload, PurgeResult] = TaskDeclaration(
+    "tasks.purge_expired",
+    NoPayload,
+    PurgeResult,
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+
+ALL: tuple[TaskDeclaration[Any, Any], ...] = (
+    echo,
+    diagnostics,
+    ocr_document,
+    ocr_page,
+    ocr_pdf_document,
+    reconcile,
+    purge_expired,
+)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 
-from quire.contracts import Detection, OcrOptions, PageError
+from quire.contracts import Detection, OcrOptions, PageError, Priority
 from quire.database import documents
 from quire.database.engine import transaction
 from quire.database.tables import Document
@@ -68,6 +68,10 @@ def process(
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
+    priority: Annotated[
+        Priority, Form(description="interactive documents are read before those in bulk")
+    ] = "interactive",
+    owner: Annotated[str, Form(max_length=255, description="documents of different owners take turns")] = "",
 ) -> Accepted:
     """Store a document and queue it for OCR."""
     try:
@@ -80,7 +84,10 @@ def process(
         )
     except ValidationError as error:
         raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
-    return Accepted(task_id=accept_upload(file.file, file.filename, options, get_settings(), get_store()))
+    task_id = accept_upload(
+        file.file, file.filename, options, get_settings(), get_store(), owner=owner, priority=priority
+    )
+    return Accepted(task_id=task_id)
 
 
 @router.get("/results/{task_id}", response_model_exclude_none=True)

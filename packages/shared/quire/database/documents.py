@@ -11,12 +11,14 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from quire.contracts import Detection, OcrOptions, PageError, PageText
-from quire.database.tables import Document, Page
+from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority
+from quire.database.tables import DISPATCHED, Document, Page
+from quire.database.turns import Ticket, next_turn
 from quire.errors import QuireError
 
 _BEGIN_PLAN = text("""
     UPDATE documents SET plan_attempts = plan_attempts + 1, touched_at = now(),
+        dispatched_at = coalesce(dispatched_at, now()),
         plan_expires_at = now() + make_interval(secs => :seconds), started_at = coalesce(started_at, now())
     WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
       AND (plan_expires_at IS NULL OR plan_expires_at < now())
@@ -34,9 +36,9 @@ _PUT_OFF_PLAN = text("""
     WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
 """)
 
-_STALE = text("""
-    SELECT d.id FROM documents d
-    WHERE d.status IN ('queued', 'running') AND d.touched_at < now() - make_interval(secs => :seconds)
+_STALE = text(f"""
+    SELECT d.id, d.priority FROM documents d
+    WHERE ({DISPATCHED}) AND d.touched_at < now() - make_interval(secs => :seconds)
       AND (d.page_count IS NULL AND (d.plan_expires_at IS NULL OR d.plan_expires_at < now()) OR EXISTS (
           SELECT 1 FROM pages p WHERE p.document_id = d.id
             AND (p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))))
@@ -55,7 +57,10 @@ _EXHAUSTED = text("""
 
 @dataclass(frozen=True)
 class NewDocument:
-    """What is known of a document when it is accepted. Sizes are in bytes."""
+    """What is known of a document when it is accepted. Sizes are in bytes.
+
+    Documents of different owners take turns, `interactive` ones before those in `bulk`.
+    """
 
     id: UUID
     bucket: str
@@ -66,25 +71,42 @@ class NewDocument:
     media_type: str | None = None
     source_bytes: int | None = None
     source_sha256: str | None = None
+    owner: str = ""
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What opening a document shows: its pages, and those of them that are to be read, ascending."""
+    """What opening a document shows: its pages, and those of them that are to be read, ascending.
+
+    Pages of documents with equal fingerprints have the same text.
+    """
 
     page_count: int
     numbers: Sequence[int]
     media_type: str
     source_bytes: int
     source_sha256: str
+    fingerprint: str | None = None
 
 
-def create(session: Session, new: NewDocument) -> bool:
-    """Insert a document as `queued`; False if its id is there already, which leaves that one as it is."""
-    row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name != "options"}
+def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> bool:
+    """Insert a document as `queued`; False if its id is there already, which leaves that one as it is.
+
+    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`.
+    """
+    row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in ("options", "priority")}
+    priority = PRIORITIES[new.priority]
     statement = (
         postgresql.insert(Document)
-        .values(**row, options=new.options.model_dump(mode="json"), options_hash=new.options.digest())
+        .values(
+            **row,
+            priority=priority,
+            turn=next_turn(new.owner, priority),
+            dispatched_at=func.now() if has_ticket else None,
+            options=new.options.model_dump(mode="json"),
+            options_hash=new.options.digest(),
+        )
         .on_conflict_do_nothing(index_elements=[Document.id])
         .returning(Document.id)
     )
@@ -127,6 +149,7 @@ def plan(session: Session, document_id: UUID, made: Plan) -> bool:
             media_type=made.media_type,
             source_bytes=made.source_bytes,
             source_sha256=made.source_sha256,
+            fingerprint=made.fingerprint,
             plan_expires_at=None,
             touched_at=func.now(),
         )
@@ -166,6 +189,36 @@ def count_waiting(session: Session, *, most: int = 1000) -> int:
     return int(session.scalar(select(func.count()).select_from(waiting)) or 0)
 
 
+def retry_failed(session: Session, document_id: UUID) -> Ticket | None:
+    """Have the failed pages of a document read again, or the document opened again that could not be.
+
+    The ticket to issue; None if nothing of it has failed, or it was cancelled. Pages that were read stay as they are.
+    """
+    locked = select(Document).where(Document.id == document_id).with_for_update()
+    document = session.scalar(locked, execution_options={"populate_existing": True})
+    if document is None or document.status == "cancelled":
+        return None
+    if document.page_count is None:
+        if document.status != "failed":
+            return None
+        document.status, document.plan_attempts, document.plan_expires_at = "queued", 0, None
+    else:
+        reset = update(Page).where(Page.document_id == document_id, Page.status == "failed").returning(Page.number)
+        values = {"status": "pending", "attempts": 0, "error_code": None, "error_message": None, "finished_at": None}
+        again = session.execute(reset.values(**values)).all()
+        if not again:
+            return None
+        document.status, document.pages_failed = "running", document.pages_failed - len(again)
+    document.error_code = document.error_message = document.finished_at = None
+    document.dispatched_at = document.touched_at = func.now()
+    return Ticket(document_id, document.priority)
+
+
+def are_queued(session: Session) -> bool:
+    """Whether there are documents that nobody has opened yet."""
+    return session.scalar(select(Document.id).where(Document.status == "queued").limit(1)) is not None
+
+
 def read_detections(session: Session, document_id: UUID) -> list[Detection]:
     """All detections of a document, by page."""
     rows = session.execute(
@@ -192,12 +245,13 @@ def read_page_errors(session: Session, document_id: UUID) -> list[PageError]:
     return [PageError(page_number=number, code=code, message=message) for number, code, message in rows]
 
 
-def take_stale(session: Session, *, seconds: float, most: int) -> list[UUID]:
-    """Unfinished documents with work to do that nobody has touched for `seconds`; touches them."""
-    ids = [row.id for row in session.execute(_STALE, {"seconds": seconds, "most": most})]
-    if ids:
+def take_stale(session: Session, *, seconds: float, most: int) -> list[Ticket]:
+    """Tickets for dispatched documents with work to do that nobody has touched for `seconds`; touches them."""
+    stale = [Ticket(row.id, row.priority) for row in session.execute(_STALE, {"seconds": seconds, "most": most})]
+    if stale:
+        ids = [ticket.document_id for ticket in stale]
         session.execute(update(Document).where(Document.id.in_(ids)).values(touched_at=func.now()))
-    return ids
+    return stale
 
 
 def with_exhausted_pages(session: Session, *, attempts: int, most: int) -> list[UUID]:

@@ -200,7 +200,7 @@ def write_pages(session: Session, lease: Lease, pages: Sequence[PageText | PageE
     ]
     if not written:
         return None
-    return _count(session, lease.document_id, written.count("done"), written.count("failed"))
+    return count_pages(session, lease.document_id, written.count("done"), written.count("failed"))
 
 
 def give_up_pages(session: Session, document_id: UUID, *, attempts: int) -> Progress | None:
@@ -213,7 +213,7 @@ def give_up_pages(session: Session, document_id: UUID, *, attempts: int) -> Prog
         _GIVE_UP,
         {"document_id": document_id, "attempts_limit": attempts, "code": lost.code, "message": lost.message},
     ).all()
-    return _count(session, document_id, 0, len(failed)) if failed else None
+    return count_pages(session, document_id, 0, len(failed)) if failed else None
 
 
 def count_open_pages(session: Session, document_id: UUID, *, attempts: int) -> tuple[int, int]:
@@ -232,7 +232,8 @@ def _row(page: PageText | PageError) -> dict[str, object]:
     return {"status": status, **page.model_dump(mode="json")}
 
 
-def _count(session: Session, document_id: UUID, done: int, failed: int) -> Progress:
+def count_pages(session: Session, document_id: UUID, done: int, failed: int) -> Progress:
+    """Add pages that have ended to their document's counts, in the transaction that ended them."""
     row = session.execute(_COUNT, {"document_id": document_id, "done": done, "failed": failed}).one()
     if row.status == "failed":
         # A statement of its own: it must see what others committed while this one waited for the row.

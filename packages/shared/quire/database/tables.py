@@ -14,8 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 DOCUMENT_STATUSES = ("queued", "running", "completed", "partial", "failed", "cancelled")
 PAGE_STATUSES = ("pending", "leased", "done", "failed")
 
-# For indexes and the reconciler: what still needs work.
-UNFINISHED = "status IN ('queued', 'running')"
+# For indexes, and the statements that use them: documents that wait for a ticket, and those that have or had one and
+# are not finished.
+WAITING = "status = 'queued' AND dispatched_at IS NULL"
+DISPATCHED = "status = 'running' OR (status = 'queued' AND dispatched_at IS NOT NULL)"
 
 
 class Base(DeclarativeBase):
@@ -26,9 +28,11 @@ class Document(Base):
     """One document: where its bytes are, what was asked for, how far it is.
 
     `page_count` is None until the document has been planned; whoever plans it holds it until `plan_expires_at`.
-    `pages_total` counts the pages selected; the document is
-    finished when `pages_done + pages_failed` reaches it. `page_number` is the one page asked for, or
-    None. `touched_at` moves with every ticket and every lease: the
+    `pages_total` counts the pages selected; the document is finished when `pages_done + pages_failed` reaches it.
+    `page_number` is the one page asked for, or None. `fingerprint` says what decides its pages' text (`reuse.py`).
+
+    `dispatched_at` is None until the first ticket is issued; `priority` (0 first) and `turn` say whose is next
+    (`turns.py`), `owner` who the document belongs to. `touched_at` moves with every ticket and every lease: the
     reconciler takes an old one for the sign that no ticket is left.
     """
 
@@ -43,7 +47,12 @@ class Document(Base):
     source_sha256: Mapped[str | None] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
     options_hash: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str | None] = mapped_column(Text)
     page_number: Mapped[int | None] = mapped_column(Integer)
+    owner: Mapped[str] = mapped_column(Text, server_default=sql("''"))
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    turn: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    dispatched_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     status: Mapped[str] = mapped_column(Text, server_default=sql("'queued'"))
     page_count: Mapped[int | None] = mapped_column(Integer)
     pages_total: Mapped[int | None] = mapped_column(Integer)
@@ -61,7 +70,11 @@ class Document(Base):
     __table_args__ = (
         CheckConstraint(f"status IN {DOCUMENT_STATUSES}", name="documents_status_known"),
         CheckConstraint("pages_done + pages_failed <= pages_total", name="documents_counts_within_total"),
-        Index("documents_unfinished", "touched_at", postgresql_where=sql(UNFINISHED)),
+        Index("documents_waiting", "priority", "turn", "created_at", postgresql_where=sql(WAITING)),
+        Index("documents_waiting_of_owner", "owner", "priority", "turn", postgresql_where=sql(WAITING)),
+        Index("documents_fingerprint", "fingerprint", "owner", postgresql_where=sql("fingerprint IS NOT NULL")),
+        Index("documents_finished", "finished_at", postgresql_where=sql("finished_at IS NOT NULL")),
+        Index("documents_dispatched", "touched_at", postgresql_where=sql(DISPATCHED)),
         Index("documents_status", "status", "created_at"),
     )
 

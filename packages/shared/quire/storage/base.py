@@ -9,6 +9,8 @@ from typing import BinaryIO, Protocol
 from quire.errors import TooLarge
 
 CHUNK_BYTES = 1024 * 1024
+# Keys of uploads begin with this: these objects are Quire's own and are deleted with their document.
+UPLOADS = "uploads/"
 
 
 @dataclass(frozen=True)
