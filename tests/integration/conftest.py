@@ -17,7 +17,7 @@ from quire.embedded import ChildProcess, EmbeddedRedis
 from quire.settings import Settings
 from quire.storage import FolderStore
 from tests.engines import InstantEngine
-from tests.integration.page_flow_bench import Bench
+from tests.integration.page_flow_bench import BUCKET, Bench
 
 WORKER = Path(__file__).parents[2] / "apps" / "worker"
 
@@ -72,6 +72,8 @@ def bench(database: Engine, tmp_path: Path) -> Bench:
     """A page flow with a fast engine, on a database and a folder of its own."""
     store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
     tickets: list[Ticket] = []
-    settings = Settings(quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3)
+    settings = Settings(
+        quire_buckets=BUCKET, quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3
+    )
     flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
     return Bench(flow, database, store, engine, tickets)

@@ -14,11 +14,12 @@ from PIL import Image
 from sqlalchemy import text
 
 from flow.reconcile import reconcile_once
+from flow.whole_document import WholeDocument
 from quire.contracts import OcrPayload
 from quire.database import documents, leases
 from quire.database.engine import transaction
 from quire.database.turns import Ticket
-from quire.errors import DocumentNotFound, OutOfMemory, PageOutOfRange, StorageUnreachable
+from quire.errors import BucketNotAllowed, DocumentNotFound, OutOfMemory, PageOutOfRange, StorageUnreachable
 from quire.storage import FolderStore
 from tests.engines import InstantEngine
 from tests.integration.page_flow_bench import BUCKET, Bench
@@ -49,6 +50,15 @@ def test_planning_issues_tickets_for_others_up_to_the_parallelism(bench: Bench, 
     bench.flow.work(document_id)
     # Ten pages are three leases of four: this ticket and two more.
     assert bench.tickets == [Ticket(document_id, 0)] * 2
+
+
+def test_a_payload_cannot_name_any_bucket_the_worker_could_read(bench: Bench):
+    bench.store.put("payroll", "2026.pdf", io.BytesIO(b"%PDF-"))
+    with pytest.raises(BucketNotAllowed):
+        bench.flow.accept(OcrPayload(key="2026.pdf", bucket="payroll"), "task-1")
+    whole = WholeDocument(bench.flow.settings, bench.store, lambda: bench.engine)
+    with pytest.raises(BucketNotAllowed):
+        whole.read(OcrPayload(key="2026.pdf", bucket="payroll"), "task-1")
 
 
 def test_a_ticket_delivered_again_finds_nothing_to_do(bench: Bench, scan: str):

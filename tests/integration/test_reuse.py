@@ -12,6 +12,7 @@ from sqlalchemy import text
 from quire.contracts import OcrOptions
 from quire.database import documents
 from quire.database.engine import transaction
+from quire.errors import EngineUnavailable
 from tests.engines import InstantEngine
 from tests.integration.page_flow_bench import BUCKET, Bench
 from tests.pdfs import write_scanned_pdf, write_text_pdf
@@ -109,3 +110,15 @@ def test_reuse_can_be_switched_off(bench: Bench, scan: str):
     for _ in range(2):
         replace(bench.flow, settings=settings).work(add(bench, scan))
     assert len(bench.engine.read) == 12
+
+
+def test_without_an_engine_it_is_the_pages_that_say_so(bench: Bench, tmp_path: Path):
+    def no_engine() -> InstantEngine:
+        raise EngineUnavailable("no models")
+
+    key = bench.put("text.pdf", write_text_pdf(tmp_path / "text.pdf", 2).read_bytes())
+    result = replace(bench.flow, ocr=no_engine).work(add(bench, key))
+    assert [(error.page_number, error.code) for error in result.errors] == [
+        (1, "engine_unavailable"),
+        (2, "engine_unavailable"),
+    ]

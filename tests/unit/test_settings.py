@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quire.errors import SettingsError
+from quire.errors import BucketNotAllowed, SettingsError
 from quire.settings import Settings, get_settings, load_settings, set_default_environment
 
 SECRET = "hunter2"
@@ -168,3 +168,23 @@ def test_a_library_variable_that_the_operator_has_set_stays(environment):
     import os
 
     assert os.environ["QUIRE_TEST_VARIABLE"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "named", "bucket"),
+    [
+        ("", None, "scans"),
+        ("", "scans", "scans"),
+        ("in, out", "out", "out"),
+        ("in", None, "scans"),
+        ("*", "anything", "anything"),
+    ],
+)
+def test_buckets_that_may_be_read(allowed, named, bucket):
+    assert Settings(s3_bucket="scans", quire_buckets=allowed).readable_bucket(named) == bucket
+
+
+@pytest.mark.parametrize(("allowed", "named"), [("", "other"), ("in,out", "other"), ("in", "i"), ("", "")])
+def test_a_bucket_that_is_not_named_in_the_settings_is_refused(allowed, named):
+    with pytest.raises(BucketNotAllowed, match="QUIRE_BUCKETS"):
+        Settings(s3_bucket="scans", quire_buckets=allowed).readable_bucket(named)

@@ -72,6 +72,7 @@ class PageFlow:
 
         Raises:
             DocumentNotFound: the payload has an id, but no key to create a document from.
+            BucketNotAllowed: see `Settings.readable_bucket`.
         """
         document_id = payload.document_id or uuid5(NAMESPACE_URL, f"quire:task:{task_id}")
         with transaction(self.database) as session:
@@ -80,7 +81,7 @@ class PageFlow:
                     session,
                     documents.NewDocument(
                         id=document_id,
-                        bucket=payload.bucket or self.settings.default_bucket,
+                        bucket=self.settings.readable_bucket(payload.bucket),
                         source_key=payload.key,
                         options=payload.options(),
                         page_number=payload.page_number,
@@ -209,7 +210,7 @@ class PageFlow:
             ) from error
 
     def _fingerprint(self, digest: str, files: _Files) -> str | None:
-        """SHA-256 of all that decides the text of this file's pages; None where that does not matter or is not known."""
+        """SHA-256 of all that decides the text of this file's pages; None if they are not reused or it is not known."""
         if not self.settings.quire_reuse_pages:
             return None
         try:

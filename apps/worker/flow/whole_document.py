@@ -37,7 +37,7 @@ class WholeDocument:
         """
         if payload.key is None:
             raise InvalidPayload("key is required: this worker has no DATABASE_URL to look a document_id up in.")
-        bucket = payload.bucket or self.settings.default_bucket
+        bucket = self.settings.readable_bucket(payload.bucket)
         options = ReadOptions.resolve(payload.options(), self.settings)
         pages: list[PageText] = []
         errors: list[PageError] = []

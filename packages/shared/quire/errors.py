@@ -146,6 +146,12 @@ class StorageAccessDenied(StorageError):
     code = "storage_access_denied"
 
 
+class BucketNotAllowed(StorageError):
+    """A payload names a bucket that this worker does not read from."""
+
+    code = "bucket_not_allowed"
+
+
 class StorageUnreachable(StorageError):
     """The store did not answer, or answered that it cannot serve just now."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from quire.errors import SettingsError
+from quire.errors import BucketNotAllowed, SettingsError
 
 MIB = 1024 * 1024
 
@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     s3_bucket: str | None = None
     quire_object_dir: Path = Path(".quire/objects")
+    # Buckets that payloads may name besides the default one: a comma-separated list, or * for any.
+    quire_buckets: str = ""
 
     # Postgres. Without it the OCR tasks return their result instead of writing it.
     database_url: SecretStr | None = None
@@ -142,6 +144,19 @@ class Settings(BaseSettings):
     def default_bucket(self) -> str:
         """The bucket used when a payload names none: `S3_BUCKET`, else `quire` (a folder)."""
         return self.s3_bucket or "quire"
+
+    def readable_bucket(self, named: str | None) -> str:
+        """The bucket a payload names, or the default one.
+
+        Raises:
+            BucketNotAllowed: it is neither the default one nor among `QUIRE_BUCKETS`: whoever can queue a task must not
+                read whatever these credentials can.
+        """
+        named_here = {bucket.strip() for bucket in self.quire_buckets.split(",")} - {""}
+        allowed = named_here | {self.default_bucket}
+        if named is None or named in allowed or "*" in allowed:
+            return named or self.default_bucket
+        raise BucketNotAllowed(f"This worker does not read from bucket {named!r}. Add it to QUIRE_BUCKETS.")
 
 
 def _first_secret(*candidates: SecretStr | None, default: str) -> str:
