@@ -33,7 +33,7 @@ def write_pdf(
     ]
     for number, page in zip(numbers, pages, strict=True):
         bodies += [_page(page, number + 1), stream(page.content)]
-    return _file(bodies, trailer)
+    return write_objects(bodies, trailer)
 
 
 def stream(content: bytes, entries: bytes = b"") -> bytes:
@@ -66,21 +66,15 @@ def _page(page: Page, content: int) -> bytes:
     )
 
 
-def _file(bodies: Sequence[bytes], trailer: bytes) -> bytes:
-    file = b"%PDF-1.7\n"
+def write_objects(bodies: Sequence[bytes], trailer: bytes = b"") -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalog."""
+    file = bytearray(b"%PDF-1.7\n")
     offsets = []
     for number, body in enumerate(bodies, start=1):
         offsets.append(len(file))
         file += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    return (
-        file
-        + b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n"
-        % (
-            len(bodies) + 1,
-            table,
-            len(bodies) + 1,
-            trailer,
-            len(file),
-        )
-    )
+    size, start = len(bodies) + 1, len(file)
+    file += b"xref\n0 %d\n0000000000 65535 f \n%strailer\n" % (size, table)
+    file += b"<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, start)
+    return bytes(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from ocr.engines import TextLine
 from ocr.text_layer import TextLayer, read_text_layer
+from ocr.text_layer.regions import picture_regions
 from quire.contracts import Box
 from quire.errors import PageOutOfRange
 from quire.pages import PageImage, open_source
-from quire.pages.pdf import PdfSource
+from quire.pages.pdf import PageGeometry, PdfSource
 from tests.unit.pdf_files import Page, Rectangle, stream, text, write_pdf
 
 ROTATIONS = (0, 90, 180, 270)
@@ -270,3 +272,11 @@ def test_a_line_of_a_real_document_is_turned_as_its_page_is(documents: Path, num
         assert isinstance(source, PdfSource)
         (line,) = (line for line in read_text_layer(source, number, 72).lines if line.text == "habibi")
         assert turned_by(line.box) == source.geometry(number, 72).rotation
+
+
+def test_thousands_of_pictures_that_touch_take_no_time():
+    geometry = PageGeometry((600, 800), (600, 800), 72, 0, (1, 0, 0, -1, 0, 800))
+    started = time.perf_counter()
+    regions = picture_regions([(100, 100, 300, 300)] * 40_000, geometry)
+    assert time.perf_counter() - started < 20
+    assert [(region.box, len(region.parts)) for region in regions] == [((100, 500, 300, 700), 40_000)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from quire.errors import Corrupt, DocumentError, PageOutOfRange, TooLarge, TooManyPages
 from quire.pages import PageImage, PageLimits, open_source
+from quire.pages import image as image_module
 
 pillow_heif.register_heif_opener()
 
@@ -153,7 +155,7 @@ def test_the_frames_of_a_tiff_are_pages(path: Path):
 def test_a_tiff_over_the_page_limit_is_refused(path: Path):
     frame = Image.new("L", (4, 4))
     path.write_bytes(encoded(frame, "TIFF", save_all=True, append_images=[frame, frame]))
-    with pytest.raises(TooManyPages, match="3 pages, the limit is 2"):
+    with pytest.raises(TooManyPages, match="more than 2 pages"):
         open_source(path, PageLimits(max_pages=2))
 
 
@@ -270,6 +272,34 @@ def test_floats_of_grey_keep_their_shades(path: Path, top):
     shades = (np.linspace(0, top, 256, dtype=np.float32))[None, :].repeat(4, axis=0)
     page = page_of(path, encoded(Image.fromarray(shades), "TIFF"))
     assert page.pixels[0, :, 0].astype(int).tolist() == pytest.approx(list(range(256)), abs=1)
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
+def test_floats_that_are_no_numbers_are_black_and_leave_the_others_their_shades(path: Path, unknown):
+    shades = np.array([[0, 0.5, 1, unknown]], np.float32).repeat(4, axis=0)
+    page = page_of(path, encoded(Image.fromarray(shades), "TIFF"))
+    assert page.pixels[0, :, 0].tolist() == [0, 127, 255, 0]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "F"])
+def test_a_large_image_is_read_with_little_memory_beside_its_own(mode):
+    image = Image.new(mode, (4200, 4200), 9 if mode in ("I;16", "F") else "red")
+    image.load()
+    tracemalloc.start()
+    pixels = image_module._to_rgb(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pixels.shape == (4200, 4200, 3)
+    # NumPy's and Python's memory: what is returned, and the copies of one part.
+    assert peak < 1.6 * pixels.nbytes
+
+
+def test_a_large_image_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch, path: Path):
+    whole = {kind: page_of(path, encoded(picture(), kind)).pixels for kind in FORMATS.values()}
+    monkeypatch.setattr(image_module, "_WHOLE_PIXELS", 96)
+    monkeypatch.setattr(image_module, "_PART_PIXELS", 96 * 5)
+    for kind, pixels in whole.items():
+        assert np.array_equal(page_of(path, encoded(picture(), kind)).pixels, pixels)
 
 
 def test_a_black_page_of_sixteen_bits_is_black(path: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pypdfium2 as pdfium
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,6 +127,21 @@ def test_a_page_over_the_pixel_limit_is_rendered_at_a_lower_resolution(path: Pat
 def test_a_page_of_no_extent_is_a_page(path: Path):
     image = image_of(path, Page(media_box=(0, 0, 0, 0)), dpi=180)
     assert image.pixels.size > 0
+
+
+@pytest.mark.parametrize("media_box", [(0, 0, 1_000_000_000, 1), (0, 0, 1, 1_000_000_000)])
+def test_a_page_that_is_a_thread_has_no_more_pixels_than_any_other(path: Path, media_box):
+    with opened(path, write_pdf([Page(media_box=media_box)]), PageLimits(max_render_pixels=500_000)) as source:
+        width, height = source.geometry(1, 180).pixels
+        assert width * height <= 500_001
+        with suppress(Corrupt):
+            image = source.image(1, 180)
+            assert (image.width, image.height) == (width, height)
+
+
+def test_a_page_that_pdfium_gives_up_on_is_corrupt(path: Path):
+    with opened(path, write_pdf([Page()])) as source, pytest.raises(Corrupt, match="Page 1"), source.page(1):
+        raise pdfium.PdfiumError("Failed to load text page.")
 
 
 def test_pages_are_numbered_from_1(path: Path):

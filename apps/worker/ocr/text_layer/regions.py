@@ -117,27 +117,51 @@ def _on_page(boxes: Iterable[UserBox], geometry: PageGeometry) -> list[Region]:
     return regions
 
 
+@dataclass
+class _Growing:
+    """A region while others are joined to it: a page may have thousands of them, which are not copied each time."""
+
+    box: Rectangle
+    parts: list[Rectangle]
+
+
 def _merged(regions: Iterable[Region], scale: float) -> list[Region]:
     """What touches becomes one rectangle, until nothing does."""
-    apart: list[Region] = []
+    apart: list[_Growing] = []
     for region in regions:
-        joined, near = region, True
+        joined, near = _Growing(region.box, list(region.parts)), True
         while near:
             touching = [_touch(other.box, joined.box, MERGE_POINTS * scale) for other in apart]
-            joined = _join([*compress(apart, touching), joined])
+            joined = _grown([*compress(apart, touching), joined])
             apart = [other for other, touches in zip(apart, touching, strict=True) if not touches]
             near = any(touching)
         apart.append(joined)
         if len(apart) > _MOST_APART:
             large = [each for each in apart if _fits(each.box, MIN_TEXT_POINTS, scale)]
-            apart = large if len(large) <= _MOST_APART else [_join(large)]
-    return apart
+            apart = large if len(large) <= _MOST_APART else [_grown(large)]
+    return [Region(each.box, tuple(each.parts)) for each in apart]
+
+
+def _grown(regions: Sequence[_Growing]) -> _Growing:
+    """All of them as one: the one with the most parts, which takes those of the others."""
+    largest = max(regions, key=lambda region: len(region.parts))
+    largest.box = _around([region.box for region in regions])
+    for region in regions:
+        if region is not largest:
+            largest.parts += region.parts
+    return largest
 
 
 def _join(regions: Sequence[Region]) -> Region:
-    left, top = (min(region.box[side] for region in regions) for side in (0, 1))
-    right, bottom = (max(region.box[side] for region in regions) for side in (2, 3))
-    return Region((left, top, right, bottom), tuple(part for region in regions for part in region.parts))
+    return Region(
+        _around([region.box for region in regions]), tuple(part for region in regions for part in region.parts)
+    )
+
+
+def _around(boxes: Sequence[Rectangle]) -> Rectangle:
+    left, top = (min(box[side] for box in boxes) for side in (0, 1))
+    right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
+    return left, top, right, bottom
 
 
 def _touch(a: Rectangle, b: Rectangle, reach: float) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from quire import media_types
 from quire.errors import Corrupt, OutOfMemory, TooLarge, TooManyPages
@@ -22,6 +23,13 @@ _EXIF_SIDEWAYS: Final = (5, 6, 7, 8)
 # A fax has 204 pixels to the inch across and 98, 196 or 391 down (ITU-T T.4): pixels at least this oblong are seen as
 # oblong, and made square. Beyond the second value the file's resolution is a mistake.
 _OBLONG: Final = (1.2, 4.5)
+
+# What Pillow and its decoders raise where a file is not what they expect; a RuntimeError is pillow_heif's.
+_DAMAGED: Final = (OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, RuntimeError)
+
+# Larger pictures are made RGB in parts of so many pixels: the conversion's own copies are then small beside the result.
+_WHOLE_PIXELS: Final = 16_000_000
+_PART_PIXELS: Final = 2_000_000
 
 # Decoders are chosen by what the file is, so that a file cannot ask for another of Pillow's many.
 _DECODERS: Final = {
@@ -49,7 +57,7 @@ class ImageSource:
             pillow_heif.register_heif_opener()
         try:
             self._image = Image.open(path, formats=_DECODERS[media_type])
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, TypeError, KeyError):
+        except _DAMAGED:
             raise Corrupt(f"The {_kind(media_type)} file is damaged and cannot be opened.") from None
         try:
             self.page_count = self._count_frames()
@@ -61,16 +69,19 @@ class ImageSource:
         if self.media_type != media_types.TIFF:
             # Further frames of other formats are animation or thumbnails, not pages.
             return 1
+        most = self._limits.max_pages
         try:
-            count = int(getattr(self._image, "n_frames", 1))
-        except (OSError, ValueError, SyntaxError, TypeError, KeyError):
+            # Pillow looks for each page among all before it: it must not go on to the end of a long chain.
+            for count in range(1, most + 1):
+                self._image.seek(count)
+        except EOFError:
+            self._image.seek(0)
+            return count
+        except _DAMAGED:
             raise Corrupt("The TIFF file is damaged: its pages cannot be counted.") from None
-        if count > self._limits.max_pages:
-            raise TooManyPages(
-                f"The TIFF has {count:,} pages, the limit is {self._limits.max_pages:,}. "
-                "Split it, or raise QUIRE_MAX_PAGES."
-            )
-        return count
+        raise TooManyPages(
+            f"The TIFF has more than {most:,} pages, which is the limit. Split it, or raise QUIRE_MAX_PAGES."
+        )
 
     def image(self, number: int, dpi: float) -> PageImage:
         """See `PageSource.image`. EXIF rotation is applied, fax pixels are made square; transparency lies on white."""
@@ -90,7 +101,7 @@ class ImageSource:
                 pixels = np.asarray(Image.fromarray(pixels).resize(seen, Image.Resampling.BICUBIC))
         except MemoryError:
             raise OutOfMemory(f"Page {number} could not be decoded: there was not enough memory.") from None
-        except (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, ZeroDivisionError, OverflowError):
+        except _DAMAGED:
             raise Corrupt(f"The {_kind(self.media_type)} file is damaged or incomplete.") from None
         return PageImage(number, pixels, None, _EXIF_ROTATION.get(orientation, 0))
 
@@ -129,8 +140,27 @@ class ImageSource:
 
 def _to_rgb(image: Any) -> npt.NDArray[np.uint8]:
     """Pixels of any Pillow mode as uint8 RGB, shape (height, width, 3)."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _to_8_bit(image)
+    # The size of some is known for certain only then.
+    image.load()
+    white = _white(image) if image.mode.startswith("I;16") or image.mode in ("I", "F") else None
+    if image.width * image.height <= _WHOLE_PIXELS:
+        return _part_to_rgb(image, white)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top, part in _parts(image):
+        pixels[top : top + part.height] = _part_to_rgb(part, white)
+    return pixels
+
+
+def _parts(image: Any) -> Iterator[tuple[int, Any]]:
+    """The image in parts from top to bottom, each with the row it starts at."""
+    rows = max(1, _PART_PIXELS // max(1, image.width))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _part_to_rgb(image: Any, white: float | None) -> npt.NDArray[np.uint8]:
+    if white is not None:
+        image = _to_8_bit(image, white)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         paper = Image.new("RGB", rgba.size, "white")
@@ -139,13 +169,20 @@ def _to_rgb(image: Any) -> npt.NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _to_8_bit(image: Any) -> Any:
+def _white(image: Any) -> float:
+    """The value that is white. The file does not say: the smallest usual one that holds the brightest pixel."""
+    peak = max((float(_finite(part).max(initial=0.0)) for _, part in _parts(image)), default=0.0)
+    return next((limit for limit in (1.0, 255.0, 65535.0) if peak <= limit and (limit > 1 or image.mode == "F")), peak)
+
+
+def _to_8_bit(image: Any, white: float) -> Any:
     """Greys of 16 or 32 bits, or floats, scaled to 8 bits; Pillow's own conversion cuts them off at 255."""
-    values = np.asarray(image, dtype=np.float32)
-    peak = float(values.max(initial=0.0))
-    # The range is not stored in the file: take the smallest usual one that holds the brightest pixel.
-    top = next((limit for limit in (1.0, 255.0, 65535.0) if peak <= limit and (limit > 1 or image.mode == "F")), peak)
-    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(_finite(image) * (255.0 / white), 0, 255).astype(np.uint8))
+
+
+def _finite(image: Any) -> npt.NDArray[np.float32]:
+    """Its values; what is no number is black, as measurements mark what they do not know."""
+    return np.nan_to_num(np.asarray(image, dtype=np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _kind(media_type: str) -> str:

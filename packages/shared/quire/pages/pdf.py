@@ -84,7 +84,7 @@ class PdfSource:
 
         Raises:
             PageOutOfRange: there is no such page.
-            Corrupt: the page cannot be loaded.
+            Corrupt: the page cannot be loaded, or PDFium cannot do what is asked of it within.
         """
         refuse_missing_page(number, self.page_count)
         with PDFIUM_LOCK:
@@ -94,6 +94,8 @@ class PdfSource:
                 raise Corrupt(f"Page {number} of the PDF is damaged and cannot be opened.") from None
             try:
                 yield page
+            except pdfium.PdfiumError:
+                raise Corrupt(f"Page {number} of the PDF is damaged and cannot be read.") from None
             finally:
                 page.close()
 
@@ -121,7 +123,9 @@ class PdfSource:
         """`geometry` of a page that is open already, as `page` gives it."""
         # A page box of no extent is legal to write and impossible to draw: it becomes one pixel.
         width, height = (max(float(side), 0.01) for side in page.get_size())
-        scale = min(dpi / POINTS_PER_INCH, math.sqrt(self._limits.max_render_pixels / (width * height)))
+        most = self._limits.max_render_pixels
+        # A side of less than a pixel counts as one: a thread of a page has as many pixels as it is long.
+        scale = min(dpi / POINTS_PER_INCH, math.sqrt(most / (width * height)), most / max(width, height))
         dpi = scale * POINTS_PER_INCH
         # From `dpi`, as `image` does: a last bit of difference would be a pixel of difference.
         pixels = math.ceil(width * (dpi / POINTS_PER_INCH)), math.ceil(height * (dpi / POINTS_PER_INCH))
