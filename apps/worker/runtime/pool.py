@@ -20,6 +20,7 @@ from celery.worker import state as worker_state
 from ocr.engines import OcrEngine, create_engine
 from quire.errors import EngineUnavailable
 from quire.settings import get_settings
+from runtime.memory_limit import limit_memory
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +51,9 @@ def get_ocr_engine() -> OcrEngine:
 
 @lru_cache(maxsize=1)
 def _engine_of_process(_pid: int) -> OcrEngine:
-    from celery import current_app
-
     settings = get_settings()
-    processes = int(current_app.conf.get(_PROCESSES) or 1)
     cores = len(os.sched_getaffinity(0))
-    return create_engine(settings, settings.quire_ocr_threads or max(1, cores // processes))
+    return create_engine(settings, settings.quire_ocr_threads or max(1, cores // _pool_processes()))
 
 
 class WarmUp(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -107,9 +105,17 @@ def _note_queues(instance: Any, **_: Any) -> None:
 def _warm_up_child(**_: Any) -> None:
     from celery import current_app
 
-    if current_app.conf.get(_READS_PAGES) and not _warm_up_here(_folder(os.getppid())):
-        # Celery swallows what a signal handler raises; a process without its engine must not take pages.
-        os._exit(1)
+    if current_app.conf.get(_READS_PAGES):
+        limit_memory(get_settings(), _pool_processes())
+        if not _warm_up_here(_folder(os.getppid())):
+            # Celery swallows what a signal handler raises; a process without its engine must not take pages.
+            os._exit(1)
+
+
+def _pool_processes() -> int:
+    from celery import current_app
+
+    return int(current_app.conf.get(_PROCESSES) or 1)
 
 
 def _warm_up_here(folder: Path) -> bool:

@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     # Processes.
     quire_runtime_dir: Path = Path(".quire/run")
     quire_warm_up_seconds: int = Field(180, gt=0)
+    quire_memory_limit: int | None = Field(None, ge=0)
 
     @property
     def broker_url(self) -> str:
