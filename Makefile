@@ -10,16 +10,18 @@ FORMAT ?= text
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run up ocr test check format bench bench-peers bench-gpu requirements setup clean
+.PHONY: help run up ocr test fuzz check format bench bench-peers bench-gpu chaos requirements setup clean
 
 help:
 	@echo "make run               start everything, read two samples, keep serving (FILE=… reads that file, PORT=…)"
 	@echo "make ocr FILE=…        read one document and print its text (FORMAT=json: one JSON object a page)"
 	@echo "make test              every test, against real Redis, Postgres and S3 servers"
+	@echo "make fuzz              damaged documents at random (ARGS='--cases 20000 --seed 7')"
 	@echo "make check             formatting, lint, types, and which package may import which"
 	@echo "make bench             accuracy and speed through the queue and next to other OCR systems"
 	@echo "make bench-peers       the second half of it (ARGS='--presets fast,balanced,accurate --cold')"
 	@echo "make bench-gpu         pages a second on a GPU (ARGS='--batches 4,8'; Error 3: there is none)"
+	@echo "make chaos             read 2,000 pages while workers, Redis and Postgres are killed; then count every page (ARGS='--seed 2')"
 	@echo "make requirements      compile the pinned requirement files (UPGRADE=--upgrade)"
 
 setup: $(VENV)/.installed
@@ -44,6 +46,9 @@ ocr: setup
 test: setup
 	@$(BIN)/python -m pytest $(TESTS)
 
+fuzz: setup
+	@PYTHONPATH=apps/worker:packages/shared $(BIN)/python -m tests.fuzz $(ARGS)
+
 check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -63,6 +68,9 @@ bench-peers: setup
 
 bench-gpu: setup
 	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.gpu $(ARGS)
+
+chaos: setup
+	@PYTHONPATH=apps/worker $(BIN)/python -m tests.chaos $(ARGS)
 
 requirements: setup
 	@UPGRADE="$(UPGRADE)" requirements/compile.sh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,15 +64,21 @@ def numbered_image(number: int, size: tuple[int, int] = (360, 120)) -> Image.Ima
 
 def write_scanned_pdf(path: Path, pages: int) -> Path:
     """A PDF without a text layer; page n is a picture of `words_of(n)`."""
+    return write_picture_pdf(path, map(numbered_image, range(1, pages + 1)))
+
+
+def write_picture_pdf(path: Path, pictures: Iterable[Image.Image]) -> Path:
+    """A PDF without a text layer, a page for each picture, at 180 pixels an inch."""
     document = pdfium.PdfDocument.new()
-    for number in range(1, pages + 1):
+    for image in pictures:
         buffer = io.BytesIO()
-        numbered_image(number).save(buffer, "JPEG", quality=85)
+        image.save(buffer, "JPEG", quality=85)
         buffer.seek(0)
-        page = document.new_page(144, 48)
+        width, height = image.width * 72 / 180, image.height * 72 / 180
+        page = document.new_page(width, height)
         picture = pdfium.PdfImage.new(document)
         picture.load_jpeg(buffer, inline=True)
-        picture.set_matrix(pdfium.PdfMatrix().scale(144, 48))
+        picture.set_matrix(pdfium.PdfMatrix().scale(width, height))
         page.insert_obj(picture)
         page.gen_content()
         page.close()

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
+import psycopg
 import pytest
 import redis
 from sqlalchemy import text
 
 from quire.database.engine import connect
-from quire.embedded import EmbeddedPostgres, EmbeddedRedis
+from quire.embedded import ChildProcess, EmbeddedPostgres, EmbeddedRedis
 from quire.settings import Settings
 
 STARTER = """
@@ -58,6 +60,53 @@ def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path):
                 connection.execute(text("INSERT INTO kept VALUES (:attempt)"), {"attempt": attempt})
                 assert connection.scalar(text("SELECT count(*) FROM kept")) == attempt + 1
             engine.dispose()
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_postgres_restarts_where_it_is(tmp_path: Path, mode: Literal["fast", "immediate"]):
+    with EmbeddedPostgres(tmp_path / "postgres") as server:
+        url, before = server.url, postmaster_of(tmp_path / "postgres")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
+            connection.commit()
+            # As another run of pytest does.
+            tmp_path.chmod(0o700)
+            server.restart(mode)
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT 1")
+        assert server.url == url
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT number FROM kept").fetchall() == [(1,)]
+        after = postmaster_of(tmp_path / "postgres")
+        assert is_running(after)
+        assert not is_running(before)
+    assert not is_running(after)
+
+
+def postmaster_of(folder: Path) -> int:
+    return int((folder / "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_a_suspended_process_halts_goes_on_and_hears_when_to_stop(tmp_path: Path):
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with ChildProcess(command, log=tmp_path / "sleep.log") as process:
+        process.suspend()
+        wait_for_status(process, psutil.STATUS_STOPPED)
+        process.resume()
+        wait_for_status(process, psutil.STATUS_SLEEPING)
+        process.suspend()
+        wait_for_status(process, psutil.STATUS_STOPPED)
+        started = time.monotonic()
+        process.stop(grace_seconds=30)
+        assert time.monotonic() - started < 10
+        assert process.exit_status == -signal.SIGTERM
+
+
+def wait_for_status(process: ChildProcess, status: str) -> None:
+    deadline = time.monotonic() + 10
+    while psutil.Process(process.pid).status() != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_redis_keeps_its_queues_over_a_restart_and_wants_its_password(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -51,6 +51,28 @@ class EmbeddedPostgres(Running):
             start_new_session=True,
         )
         self.create_database(_DATABASE)
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Restart the server where it is, which breaks every connection to it.
+
+        `immediate` ends it as a crash would: the next start recovers from the log that Postgres writes ahead.
+        """
+        # Lets the server's user into the folders above again, where somebody has shut it out: pytest does so to its
+        # temporary folder whenever it starts.
+        self._server.ensure_pgdata_inited()
+        program = self._server.bin_path / "pg_ctl"
+        subprocess.run(
+            [program, "-w", "-m", mode, "-D", self._folder, "-l", self._server.log, "restart"],
+            user=self._server.system_user,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            # Not a pipe: the server would keep it open.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        # Its process id is another one now.
+        self._server.ensure_postgres_running()
 
     def create_database(self, name: str) -> str:
         """Create a database unless it exists; its URL."""

@@ -62,6 +62,8 @@ class ChildProcess:
         """Ask it to end (SIGTERM); make it end after the grace period. Does nothing to a process that has ended."""
         if self.exit_status is None:
             self._process.terminate()
+            # A suspended process would not hear it.
+            self.resume()
             try:
                 self._process.wait(grace_seconds)
             except subprocess.TimeoutExpired:
@@ -73,6 +75,19 @@ class ChildProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
+
+    def suspend(self) -> None:
+        """Halt it (SIGSTOP) with everything in its session, as a machine that hangs would."""
+        self._signal_session(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend` (SIGCONT); does nothing to a process that runs."""
+        self._signal_session(signal.SIGCONT)
+
+    def _signal_session(self, number: signal.Signals) -> None:
+        if self.exit_status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
     def last_lines(self, count: int = 5) -> str:
         """The end of the log."""

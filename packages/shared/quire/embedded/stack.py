@@ -32,8 +32,8 @@ _CHECKOUT: Final = Path(__file__).resolve().parents[4]
 class Stack(Running):
     """Embedded Redis and Postgres, the API on `port`, a worker for each queue, their data below `home`.
 
-    `env` overrides variables of the children. Start with a `with` block; at its end the workers drain, then everything
-    stops.
+    `env` overrides variables of the children; `worker_app` is the workers' Celery app, as `celery -A` takes it. Start
+    with a `with` block; at its end the workers drain, then everything stops.
     """
 
     home: Path
@@ -42,12 +42,15 @@ class Stack(Running):
     ocr_workers: int = 1
     beat: bool = True
     env: dict[str, str] = field(default_factory=dict)
+    worker_app: str = "celery_app.celery_app"
 
     def __post_init__(self) -> None:
         self.home = self.home.absolute()
         self.redis = EmbeddedRedis(self.home / "redis")
         self.postgres = EmbeddedPostgres(self.home / "postgres")
         self.processes: list[ChildProcess] = []
+        self._commands: dict[str, tuple[list[str], Path]] = {}
+        self._kept_logs = 0
         self._exit = ExitStack()
 
     @property
@@ -117,7 +120,7 @@ class Stack(Running):
         self._start("api", [*serve, "--no-access-log"], api)
 
     def _worker_command(self, name: str, processes: int, *more: str, queue: str = "default") -> list[str]:
-        worker = ["-A", "celery_app.celery_app", "worker", "-Q", queue, "-c", str(processes), "-n", f"{name}@quire"]
+        worker = ["-A", self.worker_app, "worker", "-Q", queue, "-c", str(processes), "-n", f"{name}@quire"]
         return [sys.executable, "-m", "celery", *worker, "-l", "info", "--without-gossip", "--without-mingle", *more]
 
     def _start(self, name: str, command: list[str], folder: Path) -> ChildProcess:
@@ -127,7 +130,15 @@ class Stack(Running):
         log.unlink(missing_ok=True)
         process = ChildProcess(command, log=log, env=self._child_env(), cwd=folder)
         self.processes.append(process)
+        self._commands[name] = (command, folder)
         return process
+
+    def start_again(self, ended: ChildProcess) -> ChildProcess:
+        """Start a child that has ended once more, without waiting until it is ready. The log of its end is kept."""
+        self.processes.remove(ended)
+        self._kept_logs += 1
+        ended.log = ended.log.rename(ended.log.with_name(f"{ended.name}-{self._kept_logs}.log"))
+        return self._start(ended.name, *self._commands[ended.name])
 
     def _quire_env(self) -> dict[str, str]:
         return {
@@ -148,12 +159,13 @@ class Stack(Running):
     def _wait_until_ready(self, timeout_seconds: float = 240) -> None:
         deadline = time.monotonic() + timeout_seconds
         for process in self.processes:
-            while not self._is_ready(process):
+            while not self.is_ready(process):
                 if process.exit_status is not None or time.monotonic() > deadline:
                     raise SettingsError(f"{process.name} did not start ({process.log}):\n{process.last_lines()}")
                 time.sleep(0.05)
 
-    def _is_ready(self, process: ChildProcess) -> bool:
+    def is_ready(self, process: ChildProcess) -> bool:
+        """Whether a child has said, since it was started, that it can be used."""
         if process.name != "api":
             return " ready." in process.log.read_text(encoding="utf-8", errors="replace")
         try:

@@ -1,0 +1,43 @@
+"""An engine that reads the cells of `tests.chaos.serials`, and takes as long for it as it is told."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ocr.engines import TextLine
+from quire.pages import PageImage
+from tests.chaos.serials import read_cells, text_of
+
+# The name of the variable that says how long a page takes.
+PAGE_MILLISECONDS: Final = "CHAOS_PAGE_MILLISECONDS"
+_BOX = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+
+
+class CellsEngine:
+    """Reads each page as one line: the text of the serial number that its pixels show."""
+
+    name = "cells"
+    version = "1"
+
+    def __init__(self) -> None:
+        self._page_seconds = float(os.environ.get(PAGE_MILLISECONDS, "0")) / 1000
+
+    def warm_up(self) -> None:
+        pass
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        return [[TextLine(self._read(image), _BOX, 0.99)] for image in images]
+
+    def _read(self, image: PageImage) -> str:
+        time.sleep(self._page_seconds)
+        try:
+            return text_of(read_cells(image.pixels))
+        except ValueError as error:
+            # Text that belongs to no page, which the checker will find.
+            return str(error)
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": self.name}
