@@ -8,7 +8,7 @@ import workspace  # noqa: F401  isort: skip
 from quire.errors import SettingsError
 from quire.queues import create_celery
 from quire.settings import get_settings
-from runtime import pool
+from runtime import lost_connection, pool
 
 try:
     celery_app = create_celery(get_settings())
@@ -17,3 +17,4 @@ except SettingsError as error:
 
 celery_app.conf.imports = ("tasks",)
 pool.install(celery_app)
+lost_connection.install()

@@ -23,6 +23,7 @@ celery.app.trace.LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(runtime)ss"
 
 _FIRST_RETRY_SECONDS = 2.0
 _LAST_RETRY_SECONDS = 60.0
+_LOST_PROCESS_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def bind(app: Celery, declaration: TaskDeclaration[P, R]) -> Callable[[TaskFunct
             soft_time_limit=declaration.soft_time_limit,
             time_limit=declaration.time_limit,
             max_retries=declaration.max_retries,
+            # Celery's, after which it tries a task again whose process was killed; its default is three minutes.
+            default_retry_delay=_LOST_PROCESS_SECONDS,
             # Expected errors are an answer, not an incident: no traceback in the log.
             throws=(QuireError,),
         )
