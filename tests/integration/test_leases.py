@@ -327,7 +327,7 @@ def test_a_document_is_planned_by_one_at_a_time(database: Engine):
         assert documents.begin_plan(session, document_id, seconds=60) == 2
         assert documents.renew_plan(session, document_id, seconds=60)
     with transaction(database) as session:
-        documents.put_off_plan(session, document_id)
+        documents.put_off_plan(session, document_id, attempt=2)
         assert documents.begin_plan(session, document_id, seconds=60) == 2
 
 

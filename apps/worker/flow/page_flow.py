@@ -166,7 +166,7 @@ class PageFlow:
         except QuireError as error:
             with transaction(self.database) as session:
                 if error.retryable:
-                    documents.put_off_plan(session, document_id)
+                    documents.put_off_plan(session, document_id, attempt=attempt)
                 else:
                     documents.fail(session, document_id, error)
             if error.retryable:

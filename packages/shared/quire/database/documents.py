@@ -33,7 +33,7 @@ _RENEW_PLAN = text("""
 
 _PUT_OFF_PLAN = text("""
     UPDATE documents SET plan_attempts = plan_attempts - 1, plan_expires_at = NULL, touched_at = now()
-    WHERE id = :document_id AND status = 'queued' AND page_count IS NULL
+    WHERE id = :document_id AND status = 'queued' AND page_count IS NULL AND plan_attempts = :attempt
 """)
 
 _STALE = text(f"""
@@ -132,9 +132,12 @@ def renew_plan(session: Session, document_id: UUID, *, seconds: float) -> bool:
     return session.execute(_RENEW_PLAN, {"document_id": document_id, "seconds": seconds}).first() is not None
 
 
-def put_off_plan(session: Session, document_id: UUID) -> None:
-    """Give a document back that could not be planned for no fault of its own; the attempt does not count."""
-    session.execute(_PUT_OFF_PLAN, {"document_id": document_id})
+def put_off_plan(session: Session, document_id: UUID, *, attempt: int) -> None:
+    """Give a document back that could not be planned for no fault of its own; the attempt does not count.
+
+    Does nothing where somebody else has begun since: `attempt` is what `begin_plan` gave.
+    """
+    session.execute(_PUT_OFF_PLAN, {"document_id": document_id, "attempt": attempt})
 
 
 def plan(session: Session, document_id: UUID, made: Plan) -> bool:

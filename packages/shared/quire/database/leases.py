@@ -42,6 +42,12 @@ _LEASE = text(f"""
 
 _TOUCH = text("UPDATE documents SET touched_at = now() WHERE id = :document_id")
 
+# Every statement that changes several pages locks them by number first: else two of them wait for each other.
+_HOLD = text("""
+    SELECT FROM pages WHERE document_id = :document_id AND lease_token = :token AND status = 'leased'
+    ORDER BY number FOR UPDATE
+""")
+
 _RENEW = text("""
     UPDATE pages SET lease_expires_at = now() + make_interval(secs => :seconds)
     WHERE document_id = :document_id AND lease_token = :token AND status = 'leased'
@@ -70,10 +76,16 @@ _FINISH_PAGES = text("""
 
 # Pages that were given up by their last holder. The caller holds the document's row lock.
 _GIVE_UP = text(f"""
+    WITH lost AS (
+        SELECT p.number FROM pages p
+        WHERE p.document_id = :document_id AND {_FREE} AND p.attempts >= :attempts_limit
+        ORDER BY p.number FOR UPDATE
+    )
     UPDATE pages p
     SET status = 'failed', lease_token = NULL, lease_expires_at = NULL, finished_at = now(),
         error_code = :code, error_message = :message
-    WHERE p.document_id = :document_id AND {_FREE} AND p.attempts >= :attempts_limit
+    FROM lost
+    WHERE p.document_id = :document_id AND p.number = lost.number
     RETURNING p.number
 """)
 
@@ -164,13 +176,16 @@ def lease_pages(
 
 def renew(session: Session, lease: Lease, *, seconds: float) -> bool:
     """Let the lease run for another `seconds` from now; False if it was lost."""
-    session.execute(_TOUCH, {"document_id": lease.document_id})
+    _hold(session, lease)
     renewed = session.execute(_RENEW, {"document_id": lease.document_id, "token": lease.token, "seconds": seconds})
+    # Pages before their document, as everywhere: in the other order it and the write of a page wait for each other.
+    session.execute(_TOUCH, {"document_id": lease.document_id})
     return int(renewed.rowcount) > 0  # type: ignore[attr-defined]
 
 
 def release(session: Session, lease: Lease, numbers: Sequence[int], *, begun: bool = False) -> None:
     """Give back pages. The attempt does not count, unless they were `begun`."""
+    _hold(session, lease)
     session.execute(
         _RELEASE,
         {
@@ -187,6 +202,7 @@ def write_pages(session: Session, lease: Lease, pages: Sequence[PageText | PageE
 
     Pages that somebody else took over in the meantime are left as they are.
     """
+    _hold(session, lease)
     written = [
         row.status
         for row in session.execute(
@@ -225,6 +241,11 @@ def count_open_pages(session: Session, document_id: UUID, *, attempts: int) -> t
 def has_page(session: Session, document_id: UUID, number: int) -> bool:
     """Whether page `number` is among the pages of the document."""
     return session.get(Page, (document_id, number)) is not None
+
+
+def _hold(session: Session, lease: Lease) -> None:
+    """Lock the pages that are still the lease's, in the order in which everybody does."""
+    session.execute(_HOLD, {"document_id": lease.document_id, "token": lease.token})
 
 
 def _row(page: PageText | PageError) -> dict[str, object]:
