@@ -1,12 +1,25 @@
-"""The tables of the page flow."""
+"""The tables: the page flow's two, and those of the API around them."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Integer, SmallInteger, Text, func
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -76,6 +89,7 @@ class Document(Base):
         Index("documents_finished", "finished_at", postgresql_where=sql("finished_at IS NOT NULL")),
         Index("documents_dispatched", "touched_at", postgresql_where=sql(DISPATCHED)),
         Index("documents_status", "status", "created_at"),
+        Index("documents_of_owner", "owner", "created_at", "id"),
     )
 
 
@@ -116,4 +130,130 @@ class Page(Base):
         CheckConstraint("(status = 'leased') = (lease_token IS NOT NULL)", name="pages_token_while_leased"),
         # Leasing and reconciling look only at pages that still need work.
         Index("pages_open", "document_id", "number", postgresql_where=sql("status IN ('pending', 'leased')")),
+    )
+
+
+class Tombstone(Base):
+    """A document that is gone, so that whoever asks for it learns why. `reason` is `expired` or `deleted`."""
+
+    __tablename__ = "tombstones"
+
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    deleted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint("reason IN ('expired', 'deleted')", name="tombstones_reason_known"),
+        Index("tombstones_deleted", "deleted_at"),
+    )
+
+
+class IdempotencyKey(Base):
+    """A request that was answered: the same key of the same owner gets the same document.
+
+    `request_hash` is the SHA-256 of what was asked for, as hex: the same key for something else is refused.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    request_hash: Mapped[str] = mapped_column(Text)
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), ForeignKey("documents.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (Index("idempotency_keys_document", "document_id"),)
+
+
+class ApiKey(Base):
+    """A key of the API. Only the SHA-256 of the secret is kept; `prefix` is its beginning, to tell keys apart by.
+
+    Keys of one `owner` see the same documents. Limits that are None do not apply.
+    """
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(Text)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
+    pages_per_day: Mapped[int | None] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class RequestWindow(Base):
+    """Requests of a key in one minute, counted from the epoch."""
+
+    __tablename__ = "request_windows"
+
+    key_id: Mapped[uuid.UUID] = mapped_column(
+        UUID(as_uuid=True), ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    minute: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    requests: Mapped[int] = mapped_column(Integer)
+
+    __table_args__ = (Index("request_windows_minute", "minute"),)
+
+
+class Usage(Base):
+    """Pages that an owner had planned on one day (UTC); what is deleted later stays counted."""
+
+    __tablename__ = "usage"
+
+    owner: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    pages: Mapped[int] = mapped_column(BigInteger)
+
+
+class WebhookEndpoint(Base):
+    """Where an owner wants to hear of events. `secret` signs the messages (Standard Webhooks)."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __table_args__ = (Index("webhook_endpoints_owner", "owner"),)
+
+
+class WebhookDelivery(Base):
+    """One message to one endpoint, from the event until it was taken or given up.
+
+    A document that ends again, after a retry, is another event: `occasion` tells them apart.
+    """
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    endpoint_id: Mapped[uuid.UUID] = mapped_column(
+        UUID(as_uuid=True), ForeignKey("webhook_endpoints.id", ondelete="CASCADE")
+    )
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    event: Mapped[str] = mapped_column(Text)
+    occasion: Mapped[str] = mapped_column(Text)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    status: Mapped[str] = mapped_column(Text, server_default=sql("'pending'"))
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    last_status: Mapped[int | None] = mapped_column(SmallInteger)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="webhook_deliveries_status_known"),
+        Index("webhook_deliveries_once", "endpoint_id", "event", "document_id", "occasion", unique=True),
+        Index("webhook_deliveries_due", "next_attempt_at", postgresql_where=sql("status = 'pending'")),
+        Index("webhook_deliveries_created", "created_at"),
     )
