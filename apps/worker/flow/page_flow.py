@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from flow.heartbeat import Heartbeat
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
+from flow.time_limit import time_limit
 from ocr.engines import OcrEngine
 from ocr.read import PAGES_TOGETHER, ReadOptions, read_page, read_together
 from quire import __version__
@@ -48,6 +49,9 @@ logger = logging.getLogger(__name__)
 # How long a ticket with nothing left to do may wait for a dead worker's pages, and how often it looks.
 _LONGEST_WAIT_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.25
+
+_OPENING_TOO_LONG: Final = "Opening the file took longer than it may. Split it into smaller documents."
+_TOO_LONG: Final = "The page took longer than a page may take. Leave it out, or raise QUIRE_PAGE_SECONDS."
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,12 @@ class PageFlow:
             if error.retryable:
                 raise
             return
+        except SoftTimeLimitExceeded:
+            # Only while draining, see `_make_plan`.
+            with transaction(self.database) as session:
+                documents.put_off_plan(session, document_id, attempt=attempt)
+            self._issue(files.document)
+            return
         with transaction(self.database) as session:
             planned = documents.plan(session, document_id, plan)
             copied = reuse.copy_pages(session, document_id) if planned and plan.fingerprint else None
@@ -183,7 +193,7 @@ class PageFlow:
                 self._issue(files.document)
 
     def _make_plan(self, files: _Files, attempt: int) -> documents.Plan:
-        """Open the file and see what there is to do. Raises only typed errors."""
+        """Open the file and see what there is to do. Raises only typed errors, and a drain's time limit."""
         attempts = self.settings.quire_page_attempts
         if attempt > attempts:
             raise WorkerLost(f"The worker process ended {attempts} times while it was opening this file.")
@@ -200,7 +210,9 @@ class PageFlow:
         except QuireError:
             raise
         except SoftTimeLimitExceeded:
-            raise PageTimeout("Opening the file took longer than it may. Split it into smaller documents.") from None
+            if self.draining():
+                raise
+            raise PageTimeout(_OPENING_TOO_LONG) from None
         except MemoryError:
             raise OutOfMemory("The file could not be opened: there was not enough memory.") from None
         except Exception as error:
@@ -281,7 +293,9 @@ class PageFlow:
                     begun = numbers
                     outcomes += self._read_some(files, numbers)
             finally:
-                ended = self._write(lease, outcomes, begun if files.out_of_time else ())
+                # What a drain interrupts is nobody's fault.
+                counts = files.out_of_time and not self.draining()
+                ended = self._write(lease, outcomes, begun if counts else ())
         return ended
 
     def _read_some(self, files: _Files, numbers: tuple[int, ...]) -> list[PageText | PageError]:
@@ -291,8 +305,10 @@ class PageFlow:
         """
         if len(numbers) > 1:
             try:
-                pages = [(page_in_source(files.source, number), number) for number in numbers]
-                return [*read_together(files.source, pages, files.read_options, self.ocr())]
+                source = files.source
+                pages = [(page_in_source(source, number), number) for number in numbers]
+                with time_limit(self.settings.quire_page_seconds * len(numbers), _TOO_LONG):
+                    return [*read_together(source, pages, files.read_options, self.ocr())]
             except SoftTimeLimitExceeded:
                 files.out_of_time = True
                 return []
@@ -300,18 +316,25 @@ class PageFlow:
                 logger.info("document %s: pages %s are read one by one", files.document.id, numbers)
         outcomes: list[PageText | PageError] = []
         for number in numbers:
-            outcomes.append(self._read(files, number))
+            outcome = self._read(files, number)
+            if outcome is not None:
+                outcomes.append(outcome)
             if files.out_of_time:
                 break
         return outcomes
 
-    def _read(self, files: _Files, number: int) -> PageText | PageError:
+    def _read(self, files: _Files, number: int) -> PageText | PageError | None:
+        """What a page holds, or why it cannot be read; None if a drain interrupted it."""
         try:
             source = files.source
-            return read_page(source, page_in_source(source, number), files.read_options, self.ocr(), label=number)
+            page = page_in_source(source, number)
+            with time_limit(self.settings.quire_page_seconds, _TOO_LONG):
+                return read_page(source, page, files.read_options, self.ocr(), label=number)
         except SoftTimeLimitExceeded:
             files.out_of_time = True
-            error: QuireError = PageTimeout("The page took longer than a page may take.")
+            if self.draining():
+                return None
+            error: QuireError = PageTimeout(_TOO_LONG)
         except QuireError as caught:
             if caught.retryable:
                 raise
@@ -375,4 +398,7 @@ class _Files:
 
     @cached_property
     def source(self) -> PageSource:
-        return self._stack.enter_context(opened(self.file, self._flow.settings))
+        # Fetched outside of the limit: how long that takes says nothing about the file.
+        file, settings = self.file, self._flow.settings
+        with time_limit(settings.quire_page_seconds, _OPENING_TOO_LONG):
+            return self._stack.enter_context(opened(file, settings))

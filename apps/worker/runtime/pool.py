@@ -20,6 +20,8 @@ from celery.worker import state as worker_state
 from ocr.engines import OcrEngine, create_engine
 from quire.errors import EngineUnavailable
 from quire.settings import get_settings
+from runtime.drain import end_within
+from runtime.liveness import Liveness
 from runtime.memory_limit import limit_memory
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ _PROCESSES: Final = "quire_pool_processes"
 
 def install(app: Celery) -> None:
     """Connect to the signals and start-up steps of workers of this app."""
-    app.steps["worker"].add(WarmUp)
+    app.steps["worker"].update((WarmUp, Liveness))
     signals.celeryd_after_setup.connect(_note_queues, weak=False)
     signals.worker_process_init.connect(_warm_up_child, weak=False)
     signals.worker_shutting_down.connect(_start_draining, weak=False)
@@ -96,9 +98,8 @@ def _note_queues(instance: Any, **_: Any) -> None:
     app = instance.app
     folder = _folder(os.getpid())
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     reads_pages = get_settings().ocr_queue in app.amqp.queues.consume_from
-    if reads_pages:
-        folder.mkdir(parents=True, exist_ok=True)
     app.conf.update({_READS_PAGES: reads_pages, _PROCESSES: instance.concurrency})
 
 
@@ -139,9 +140,10 @@ def _report_failure(folder: Path, reason: str) -> bool:
 
 
 def _start_draining(**_: Any) -> None:
-    folder = _folder(os.getpid())
-    if folder.is_dir():
-        (folder / "drain").touch()
+    from celery import current_app
+
+    (_folder(os.getpid()) / "drain").touch()
+    end_within(get_settings(), current_app._get_current_object())
 
 
 def _remove_folder(**_: Any) -> None:

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     quire_lease_pages: int = Field(4, gt=0)
     quire_lease_seconds: int = Field(45, gt=0)
     quire_page_attempts: int = Field(3, gt=0)
+    quire_page_seconds: float = Field(120, gt=0)
     quire_ticket_seconds: int = Field(60, ge=0)
     quire_turn_seconds: int = Field(10, ge=0)
     quire_document_parallelism: int = Field(4, gt=0)
@@ -88,7 +89,20 @@ class Settings(BaseSettings):
     # Processes.
     quire_runtime_dir: Path = Path(".quire/run")
     quire_warm_up_seconds: int = Field(180, gt=0)
+    quire_drain_seconds: float = Field(60, gt=0)
+    quire_stall_seconds: float = Field(60, gt=0)
     quire_memory_limit: int | None = Field(None, ge=0)
+
+    # What can be seen from outside.
+    quire_log_format: Literal["text", "json"] = "text"
+    quire_metrics_port: int | None = Field(None, gt=0, lt=65536)
+    # Either one turns traces on; OpenTelemetry reads these and its other variables itself.
+    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_traces_endpoint: str | None = None
+
+    # The command line.
+    quire_api_url: str = "http://127.0.0.1:8000"
+    quire_api_key: SecretStr | None = None
 
     @property
     def broker_url(self) -> str:
