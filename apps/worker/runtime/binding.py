@@ -12,6 +12,7 @@ from celery import Celery, Task
 from pydantic import BaseModel
 
 from quire.errors import QuireError
+from quire.signing import require_signature
 from quire.tasks import TaskDeclaration
 from runtime import pool
 
@@ -31,10 +32,12 @@ class TaskContext:
     """What a task function may know about its call, whoever made it.
 
     `task_id` is the same when the call is delivered again. `draining()` turns True when the process should stop soon.
+    `traceparent` is the span that made the call.
     """
 
     task_id: str
     draining: Callable[[], bool] = lambda: False
+    traceparent: str | None = None
 
 
 TaskFunction = Callable[[P, TaskContext], R]
@@ -67,8 +70,9 @@ def bind(app: Celery, declaration: TaskDeclaration[P, R]) -> Callable[[TaskFunct
         _check_signature(function, declaration)
 
         def run(task: DeclaredTask, *args: Any, **kwargs: Any) -> Any:
+            require_signature(task.request, args, kwargs)
             payload = declaration.parse(args, kwargs)
-            context = TaskContext(str(task.request.id), pool.is_draining)
+            context = TaskContext(str(task.request.id), pool.is_draining, task.request.get("traceparent"))
             try:
                 return declaration.dump_result(function(payload, context))
             except QuireError as error:

@@ -39,10 +39,37 @@ class InvalidPayload(QuireError):
     code = "invalid_payload"
 
 
+class UnsignedMessage(QuireError):
+    """A task message without the signature that the worker asks for."""
+
+    code = "unsigned_message"
+
+
 class DocumentNotFound(QuireError):
     """No document with that id is in the database."""
 
     code = "document_not_found"
+
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+
+class JobNotFound(QuireError):
+    """No job with that id was ever issued, or its document was deleted; the message says which."""
+
+    code = "job_not_found"
+
+
+class JobExpired(QuireError):
+    """The job ended longer ago than results are kept (`QUIRE_RESULT_RETENTION`)."""
+
+    code = "job_expired"
+
+
+class JobCancelled(QuireError):
+    """The job was cancelled before it ended, so there is no result."""
+
+    code = "job_cancelled"
 
 
 # --- What can be wrong with a document -------------------------------------------------------------------------------
@@ -174,3 +201,17 @@ class BrokerUnreachable(QuireError):
 
     code = "broker_unreachable"
     retryable = True
+
+
+# --- From a stored code back to an error ------------------------------------------------------------------------------
+
+
+def error_from(code: str, message: str) -> QuireError:
+    """The error that was stored as this code and message; a plain `QuireError` where the code is not known here."""
+    pending: list[type[QuireError]] = [QuireError]
+    while pending:
+        kind = pending.pop(0)
+        if kind.code == code:
+            return kind(message)
+        pending.extend(kind.__subclasses__())
+    return QuireError(f"{message} ({code})")

@@ -12,8 +12,10 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.transport import redis as redis_transport
 
+from quire import signing
 from quire.contracts import PRIORITIES
 from quire.settings import Settings, get_settings
+from quire.telemetry import messages
 
 OCR_TASKS = ("tasks.ocr_document", "tasks.ocr_page", "tasks.ocr_pdf_document")
 
@@ -26,6 +28,8 @@ PURGE_SECONDS = 3600.0
 def create_celery(settings: Settings) -> Celery:
     """A Celery app for these settings. Connects to nothing until it is used."""
     app = Celery("quire", broker=settings.broker_url, backend=settings.result_backend_url)
+    messages.install()
+    signing.install()
     app.conf.update(_serialization() | _delivery() | _broker_connection() | _worker(settings) | _result_backend())
     # What a worker without -Q consumes; others are made when they are used. With every queue listed here a small
     # machine would begin to read pages.
@@ -128,6 +132,8 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "worker_enable_soft_shutdown_on_idle": False,
         # Task events halve the throughput, and nothing here reads them.
         "worker_send_task_events": False,
+        # Commands to workers (shut down, revoke) come through Redis and cannot be signed.
+        "worker_enable_remote_control": settings.quire_signing_key is None,
         # Celery's own log format would be replaced by its root logger otherwise.
         "worker_hijack_root_logger": True,
     }

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     quire_warm_up_seconds: int = Field(180, gt=0)
     quire_drain_seconds: float = Field(60, gt=0)
     quire_stall_seconds: float = Field(60, gt=0)
+    quire_signing_key: SecretStr | None = Field(None, min_length=16)
     quire_memory_limit: int | None = Field(None, ge=0)
 
     # What can be seen from outside.

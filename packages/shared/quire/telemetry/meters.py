@@ -1,0 +1,163 @@
+"""What a worker counts. Its processes write to files of one folder, and its parent adds them up for each scrape.
+
+That is prometheus-client's multiprocess mode: it survives the processes, which come and go, and costs a write to
+memory. Without `QUIRE_METRICS_PORT` nothing is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from quire.contracts import PageError, PageText
+from quire.errors import SettingsError
+from quire.settings import get_settings, set_default_environment
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+# From a page's own text layer to a page of a newspaper on a slow machine.
+_STAGE_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_BATCH_PAGES: Final = (1, 2, 3, 4, 6, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class _Meters:
+    pages: Counter
+    stages: Histogram
+    batches: Histogram
+    attempts_lost: Counter
+    leases_lost: Counter
+
+
+@lru_cache(maxsize=1)
+def _meters() -> _Meters | None:
+    """The meters of this process; None where nobody asked for them. Not before `prepare`."""
+    if get_settings().quire_metrics_port is None:
+        return None
+    return _define(None)
+
+
+def _define(registry: CollectorRegistry | None) -> _Meters:
+    # Its first import decides whether values live in files.
+    from prometheus_client import Counter, Histogram
+
+    return _Meters(
+        pages=Counter(
+            "quire_pages",
+            "Pages written: by what they were read from (none where they failed), and done or the code of the error.",
+            ["source", "outcome"],
+            registry=registry,
+        ),
+        stages=Histogram(
+            "quire_page_stage_seconds",
+            "What a page took, by stage: text_layer, render, ocr.",
+            ["stage"],
+            buckets=_STAGE_SECONDS,
+            registry=registry,
+        ),
+        batches=Histogram(
+            "quire_batch_pages",
+            "Pages that were read together.",
+            buckets=_BATCH_PAGES,
+            registry=registry,
+        ),
+        attempts_lost=Counter(
+            "quire_page_attempts_lost",
+            "Pages leased again after an attempt that came to nothing: its lease ran out, or its process ended.",
+            registry=registry,
+        ),
+        leases_lost=Counter(
+            "quire_leases_lost",
+            "Leases that ran out under a worker that was still at work; it wrote nothing.",
+            registry=registry,
+        ),
+    )
+
+
+def begin() -> None:
+    """Have the meters of this process show zeros, before there is anything to count."""
+    _meters()
+
+
+def record_lease(tried: int) -> None:
+    """Pages were leased, so many of which somebody had begun before."""
+    meters = _meters()
+    if meters is not None and tried:
+        meters.attempts_lost.inc(tried)
+
+
+def record_batch(pages: int) -> None:
+    """So many pages were read together."""
+    meters = _meters()
+    if meters is not None:
+        meters.batches.observe(pages)
+
+
+def record_written(outcomes: Sequence[PageText | PageError]) -> None:
+    """These pages were written."""
+    meters = _meters()
+    if meters is None:
+        return
+    for outcome in outcomes:
+        if isinstance(outcome, PageError):
+            meters.pages.labels("none", outcome.code).inc()
+            continue
+        meters.pages.labels(outcome.source, "done").inc()
+        for stage, milliseconds in outcome.timings.items():
+            meters.stages.labels(stage).observe(milliseconds / 1000)
+
+
+def record_lease_lost() -> None:
+    """A lease had run out before its pages were written."""
+    meters = _meters()
+    if meters is not None:
+        meters.leases_lost.inc()
+
+
+def prepare(folder: Path) -> None:
+    """Have the meters of this process and of its children live in `folder`. Before any of them is used.
+
+    What an earlier worker left there is deleted.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    set_default_environment(PROMETHEUS_MULTIPROC_DIR=str(folder))
+
+
+def serve(folder: Path, port: int) -> Callable[[], None]:
+    """Serve what is in `folder` at `/metrics` on every interface; what stops that.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))
+    try:
+        server, thread = start_http_server(port, registry=registry)
+    except OSError as error:
+        raise SettingsError(
+            f"QUIRE_METRICS_PORT={port} cannot be used ({error.strerror}): each worker of a machine needs its own."
+        ) from None
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        if thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    return stop
+
+
+def folder_of(runtime_dir: Path) -> Path:
+    """Where the meters of the worker live whose parent this process is."""
+    return runtime_dir.absolute() / f"metrics-{os.getpid()}"
