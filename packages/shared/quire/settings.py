@@ -176,7 +176,14 @@ class Settings(BaseSettings):
 
 
 def _first_secret(*candidates: SecretStr | None, default: str) -> str:
-    return next((c.get_secret_value() for c in candidates if c is not None), default)
+    return _checking_certificates(next((c.get_secret_value() for c in candidates if c is not None), default))
+
+
+def _checking_certificates(url: str) -> str:
+    """A `rediss://` URL says what is checked: Celery refuses one that does not, so the safe choice is added."""
+    if not url.startswith("rediss://") or "ssl_cert_reqs=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def load_settings() -> Settings:
