@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from quire import media_types
 from quire.contracts import OcrOptions
 from quire.page_ranges import select_pages
 from quire.pages import PageLimits, PageSource, open_source
+from quire.scratch import scratch_folder
 from quire.settings import Settings
 from quire.storage import ObjectStore
 
@@ -38,8 +38,8 @@ def fetched(store: ObjectStore, bucket: str, key: str, settings: Settings) -> It
         ObjectNotFound, StorageAccessDenied, StorageUnreachable: see `ObjectStore`.
         TooLarge: it has more than `QUIRE_MAX_BYTES` bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="quire-") as folder:
-        path = Path(folder) / "source"
+    with scratch_folder(settings) as folder:
+        path = folder / "source"
         yield FetchedFile(path, store.download(bucket, key, path, settings.quire_max_bytes))
 
 

@@ -19,6 +19,7 @@ from celery.worker import state as worker_state
 
 from ocr.engines import OcrEngine, create_engine
 from quire.errors import EngineUnavailable
+from quire.scratch import remove_abandoned
 from quire.settings import get_settings
 from runtime.drain import end_within
 from runtime.liveness import Liveness
@@ -107,6 +108,7 @@ def _warm_up_child(**_: Any) -> None:
     from celery import current_app
 
     if current_app.conf.get(_READS_PAGES):
+        remove_abandoned(get_settings())
         limit_memory(get_settings(), _pool_processes())
         if not _warm_up_here(_folder(os.getppid())):
             # Celery swallows what a signal handler raises; a process without its engine must not take pages.
