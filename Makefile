@@ -17,7 +17,7 @@ help:
 	@echo "make ocr FILE=…        read one document and print its text (FORMAT=json: one JSON object a page)"
 	@echo "make test              every test, against real Redis, Postgres and S3 servers"
 	@echo "make fuzz              damaged documents at random (ARGS='--cases 20000 --seed 7')"
-	@echo "make check             formatting, lint, types, and which package may import which"
+	@echo "make check             formatting, lint, types, which package may import which, known vulnerabilities"
 	@echo "make bench             accuracy and speed through the queue and next to other OCR systems"
 	@echo "make bench-peers       the second half of it (ARGS='--presets fast,balanced,accurate --cold')"
 	@echo "make bench-gpu         pages a second on a GPU (ARGS='--batches 4,8'; Error 3: there is none)"
@@ -54,6 +54,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@PYTHONPATH=apps/worker:apps/api:packages/shared $(BIN)/lint-imports
+	@$(BIN)/python requirements/audit.py
 
 format: setup
 	@$(BIN)/ruff format .
