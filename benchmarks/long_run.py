@@ -14,7 +14,7 @@ from benchmarks.systems.process import SystemProcess
 from benchmarks.varied_receipts import write_page
 
 # Memory is noted after this many pages, and after the last.
-CHECKPOINTS: Final = (1, 25, 100, 300, 600, 1000)
+CHECKPOINTS: Final = (1, 25, 100, 300, 600, 1000, 2000, 3000)
 
 
 @dataclass(frozen=True)

@@ -250,3 +250,20 @@ def test_pages_before_one_that_cannot_be_read_are_not_lost_with_it():
     assert [next(pages).page_number, next(pages).page_number] == [1, 2]
     with pytest.raises(PageOutOfRange):
         next(pages)
+
+
+def test_large_pages_are_not_in_memory_together(tmp_path: Path):
+    """Eight pages of 36 megapixels would be 864 MB; the order of what comes out stays that of the pages."""
+    frames = [Image.new("1", (6000, 6000), number % 2) for number in range(4)]
+    frames[0].save(tmp_path / "large.tiff", save_all=True, append_images=frames[1:], compression="group4")
+    together: list[int] = []
+
+    class Counting(Engine):
+        def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+            together.append(len(images))
+            return super().recognize(images, languages)
+
+    with open_source(tmp_path / "large.tiff") as source:
+        pages = list(read_pages(source, range(1, 5), NEVER, Counting([TextLine("x", box(0, 0), 0.9)])))
+    assert [page.page_number for page in pages] == [1, 2, 3, 4]
+    assert together == [1, 1, 1, 1]

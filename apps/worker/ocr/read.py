@@ -24,8 +24,9 @@ from quire.pages.base import Rotation
 from quire.pages.pdf import PdfSource
 from quire.settings import Settings
 
-# Pages whose images are in memory at once, and which an engine reads together.
+# Pages whose images are in memory at once, and which an engine reads together; and the pixels they have at most.
 PAGES_TOGETHER: Final = 8
+_PIXELS_TOGETHER: Final = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,27 @@ def read_together(
 ) -> list[PageText]:
     """Read pages, each given as its number in the source and its label, with one call of the engine.
 
-    At most `PAGES_TOGETHER`: all their images are in memory at once. Raises as `read_page`: which page it was is
-    found by reading them one by one.
+    At most `PAGES_TOGETHER`, and with more than one call where their images are large. Raises as `read_page`: which
+    page it was is found by reading them one by one.
     """
-    begun = [_without_ocr(source, number, options, engine, label) for number, label in pages]
+    begun: list[PageText | _Unread] = []
+    for number, label in pages:
+        page = _without_ocr(source, number, options, engine, label)
+        if isinstance(page, _Unread) and _pixels(begun) + _pixels([page]) > _PIXELS_TOGETHER:
+            begun = [*_read_all(begun, options, engine)]
+        begun.append(page)
+    return _read_all(begun, options, engine)
+
+
+def _read_all(begun: Sequence[PageText | _Unread], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
+    """The pages in their order, all of them read."""
     found = iter(_recognized([page for page in begun if isinstance(page, _Unread)], options, engine))
     return [page if isinstance(page, PageText) else next(found) for page in begun]
+
+
+def _pixels(pages: Sequence[PageText | _Unread]) -> int:
+    """Pixels in memory."""
+    return sum(page.image.width * page.image.height for page in pages if isinstance(page, _Unread))
 
 
 def _without_ocr(
