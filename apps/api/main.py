@@ -6,9 +6,12 @@ import sys
 
 from quire.errors import SettingsError
 from quire.settings import get_settings
+from quire.telemetry import logs, tracing
 from quire_api.app import create_app
 
 try:
+    logs.configure_api(get_settings())
+    tracing.name_service("quire-api")
     app = create_app(get_settings())
 except SettingsError as error:
     sys.exit(f"quire api: {error.message}")

@@ -29,9 +29,11 @@ from quire.errors import BrokerUnreachable, DatabaseUnreachable
 from quire.jobs import count_tickets, dispatch, issue_ticket
 from quire.settings import get_settings
 from quire.storage import get_store
+from quire.telemetry import tracing
 from runtime import diagnostics as diagnostics_report
 from runtime import pool
 from runtime.binding import TaskContext, bind
+from runtime.observed import ticket_of
 
 
 @bind(celery_app, declared.echo)
@@ -82,11 +84,14 @@ def purge_expired(payload: NoPayload, context: TaskContext) -> PurgeResult:
 
 def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
     if not has_database():
-        return WholeDocument(get_settings(), get_store(), pool.get_ocr_engine).read(payload, context.task_id)
+        with tracing.span("document", parent=context.traceparent):
+            return WholeDocument(get_settings(), get_store(), pool.get_ocr_engine).read(payload, context.task_id)
     flow = _page_flow(context)
-    document_id: UUID = flow.accept(payload, context.task_id)
+    with tracing.within(context.traceparent):
+        document_id: UUID = flow.accept(payload, context.task_id)
     try:
-        return flow.work(document_id, number)
+        with ticket_of(document_id, flow.database, context):
+            return flow.work(document_id, number)
     finally:
         # The ticket that ends makes room for another document's. Where that fails the reconciler makes up for it.
         with suppress(DatabaseUnreachable):

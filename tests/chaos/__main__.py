@@ -1,4 +1,4 @@
-"""`make chaos`: read documents while workers, Redis and Postgres are killed, stopped and emptied; count the pages."""
+"""`make chaos`: read documents while all around is killed, stopped, emptied or away; count the pages."""
 
 from __future__ import annotations
 
@@ -69,11 +69,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("every", float, "seconds from one fault to the next, on average")
     add("rounds", positive, "how often each kind of fault happens at least")
     add("page-milliseconds", float, "what a page costs the fake engine")
+    add("deadly", int, "pages that the fake engine does not survive")
+    add("outage-seconds", float, "how long Postgres or the object storage is away")
+    add("long-outage-seconds", float, "how long Postgres is away the first time")
     add("lease-seconds", positive, "how long a lease lives")
     add("fault-seconds", float, "no more faults after this time")
     add("patience", float, "seconds without a page, after the last fault, until the rest counts as stuck")
     parser.add_argument(
         "--faults", dest="kinds", type=one_of(KINDS), default=KINDS, metavar="A,B", help=f"from {', '.join(KINDS)}"
+    )
+    parser.add_argument(
+        "--once", dest="go_on", action="store_false", help="no more faults once each has happened as often as asked"
     )
     parser.add_argument("--engine", choices=("fake", "lean"), default=usual.engine, help="default: fake")
     parser.add_argument("--output", type=Path, default=Path(".quire/chaos.json"), metavar="PATH", help="JSON file")

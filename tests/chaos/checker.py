@@ -22,6 +22,7 @@ _PAGES = """
 _ENDED: Final = ("completed", "partial", "failed", "cancelled")
 
 Row = dict[str, Any]
+Texts = Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Findings:
     lost: pages neither read nor given up. doubled: documents whose counters and rows disagree. wrong: pages with
     another text than theirs. stuck: documents that have not ended. misstated: documents that say they ended otherwise
     than their pages did. unjustified: pages and documents that failed for another reason than that workers ended while
-    they had them, as often as is allowed. `failures` counts all that failed, by cause; `attempts` counts pages by how
-    often they were begun; `unacknowledged` documents are there although their submitter got no answer.
+    they had them, as often as is allowed. `failures` counts all that failed, by cause, and `deadly` those of them that
+    were to fail; `attempts` counts pages by how often they were begun; `unacknowledged` documents are there although
+    their submitter got no answer.
     """
 
     documents: int
@@ -46,6 +48,7 @@ class Findings:
     unjustified: list[str]
     leases_left: list[str]
     failures: dict[str, int]
+    deadly: int
     attempts: dict[int, int]
     unacknowledged: int
 
@@ -56,8 +59,11 @@ class Findings:
         return {name: found for name in names if (found := getattr(self, name))}
 
 
-def check(url: str, expected: Mapping[UUID, Sequence[str]], *, attempts: int) -> Findings:
-    """Compare the database with the texts of each document's pages. A page may be begun `attempts` times."""
+def check(url: str, expected: Mapping[UUID, Texts], *, attempts: int) -> Findings:
+    """Compare the database with the texts of each document's pages. A page may be begun `attempts` times.
+
+    A page whose text is None ends every worker that begins it, and must have failed.
+    """
     documents, pages = _read(url)
     return Findings(
         documents=len(expected),
@@ -71,6 +77,7 @@ def check(url: str, expected: Mapping[UUID, Sequence[str]], *, attempts: int) ->
         unjustified=[*_unjustified(documents, pages, attempts)],
         leases_left=[_name(page) for found in pages.values() for page in found if page["lease_token"] is not None],
         failures=dict(_failures(documents, pages)),
+        deadly=sum(1 for _ in _died_of(pages, expected)),
         attempts=dict(sorted(Counter(page["attempts"] for found in pages.values() for page in found).items())),
         unacknowledged=len(documents.keys() - expected.keys()),
     )
@@ -87,9 +94,7 @@ def _read(url: str) -> tuple[dict[UUID, Row], dict[UUID, list[Row]]]:
     return documents, pages
 
 
-def _lost(
-    documents: dict[UUID, Row], pages: dict[UUID, list[Row]], expected: Mapping[UUID, Sequence[str]]
-) -> Iterator[str]:
+def _lost(documents: dict[UUID, Row], pages: dict[UUID, list[Row]], expected: Mapping[UUID, Texts]) -> Iterator[str]:
     for key, texts in expected.items():
         if key in documents and _is_given_up_unplanned(documents[key]):
             continue
@@ -100,9 +105,7 @@ def _lost(
                 yield f"{key} page {number} is {status}"
 
 
-def _doubled(
-    documents: dict[UUID, Row], pages: dict[UUID, list[Row]], expected: Mapping[UUID, Sequence[str]]
-) -> Iterator[str]:
+def _doubled(documents: dict[UUID, Row], pages: dict[UUID, list[Row]], expected: Mapping[UUID, Texts]) -> Iterator[str]:
     for key, row in documents.items():
         found = Counter(page["status"] for page in pages[key])
         if (row["pages_done"], row["pages_failed"]) != (found["done"], found["failed"]):
@@ -115,12 +118,19 @@ def _doubled(
             yield f"{key} has {total} pages, counts {row['pages_total']} and has rows for {len(pages[key])}"
 
 
-def _wrong(pages: dict[UUID, list[Row]], expected: Mapping[UUID, Sequence[str]]) -> Iterator[str]:
+def _wrong(pages: dict[UUID, list[Row]], expected: Mapping[UUID, Texts]) -> Iterator[str]:
     for key, texts in expected.items():
         for page in pages.get(key, ()):
             text = dict(enumerate(texts, 1)).get(page["number"])
             if page["status"] == "done" and page["text"] != text:
                 yield f"{_name(page)} has {page['text']!r} instead of {text!r}"
+
+
+def _died_of(pages: dict[UUID, list[Row]], expected: Mapping[UUID, Texts]) -> Iterator[Row]:
+    """Pages that ended their workers and have failed, as they were to."""
+    for key, texts in expected.items():
+        deadly = {number for number, text in enumerate(texts, 1) if text is None}
+        yield from (page for page in pages.get(key, ()) if page["number"] in deadly and page["status"] == "failed")
 
 
 def _misstated(documents: dict[UUID, Row], pages: dict[UUID, list[Row]]) -> Iterator[str]:

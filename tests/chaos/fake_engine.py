@@ -1,15 +1,16 @@
-"""An engine that reads the cells of `tests.chaos.serials`, and takes as long for it as it is told."""
+"""An engine that reads the cells of `tests.chaos.serials`, takes as long for it as it is told, and dies of some."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ocr.engines import TextLine
 from quire.pages import PageImage
-from tests.chaos.serials import read_cells, text_of
+from tests.chaos.serials import is_deadly, read_cells, text_of
 
 # The name of the variable that says how long a page takes.
 PAGE_MILLISECONDS: Final = "CHAOS_PAGE_MILLISECONDS"
@@ -34,10 +35,20 @@ class CellsEngine:
     def _read(self, image: PageImage) -> str:
         time.sleep(self._page_seconds)
         try:
-            return text_of(read_cells(image.pixels))
+            serial = read_cells(image.pixels)
         except ValueError as error:
             # Text that belongs to no page, which the checker will find.
             return str(error)
+        if is_deadly(serial):
+            _die(serial)
+        return text_of(serial)
 
     def describe(self) -> dict[str, Any]:
         return {"engine": self.name}
+
+
+def _die(serial: int) -> None:
+    """End the process as native code does that crashes, or that calls `exit`."""
+    if serial % 2:
+        os._exit(1)
+    os.kill(os.getpid(), signal.SIGSEGV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ from tests.chaos.schedule import KINDS
 
 _SHOWN: Final = 10
 
+_MISANSWERED: Final = "misanswered"
 _MEANINGS: Final = {
     "lost": "pages neither read nor given up",
     "doubled": "documents whose counters and rows disagree",
@@ -25,6 +27,7 @@ _MEANINGS: Final = {
     "misstated": "documents whose status is not that of their pages",
     "unjustified": "failed, but not because attempts were used up",
     "leases_left": "pages that somebody still holds",
+    _MISANSWERED: "uploads refused otherwise than with 503",
 }
 
 
@@ -34,7 +37,8 @@ def to_json(result: Result) -> dict[str, Any]:
         asdict(struck) | {"recovery_seconds": recovery}
         for struck, recovery in zip(result.struck, result.recoveries, strict=True)
     ]
-    plain = {name: getattr(result, name) for name in ("seconds", "longest_wait", "refusals", "unsubmitted", "notes")}
+    names = ("seconds", "longest_wait", "unsubmitted", "misanswered", "storage_faults", "notes")
+    plain = {name: getattr(result, name) for name in names} | {"refusals": _refusals(result)}
     findings = asdict(result.findings)
     return {"kept": result.kept, "options": asdict(result.options), **plain, "findings": findings, "faults": faults}
 
@@ -56,16 +60,25 @@ def show(result: Result, console: Console) -> None:
     console.print(
         f"{findings.documents} documents of {findings.pages:,} pages in {result.seconds} s, read: {findings.done:,}"
     )
-    console.print(f"Begun: {begun}. Failed: {failures}. Longest time without a page: {result.longest_wait:.1f} s.")
+    console.print(f"Begun: {begun}. Longest time without a page: {result.longest_wait:.1f} s.")
+    console.print(f"Failed: {failures}; {findings.deadly} of these pages end whoever reads them.")
+    refusals = ", ".join(f"{number} {answer}" for answer, number in _refusals(result).items()) or "none"
     console.print(
-        f"Uploads tried again: {result.refusals}, accepted without an answer: {findings.unacknowledged}, "
+        f"Uploads tried again: {refusals}; accepted without an answer: {findings.unacknowledged}, "
         f"never accepted: {result.unsubmitted}."
     )
+    faults = ", ".join(f"{number} {kind}" for kind, number in sorted(result.storage_faults.items())) or "none"
+    console.print(f"Requests to the object storage that met a fault: {faults}.")
     for name, found in findings.broken.items():
         for line in found[:_SHOWN]:
             console.print(f"[red]{name}[/]: {escape(line)}")
     for note in result.notes:
         console.print(f"[yellow]note[/]: {escape(note)}")
+
+
+def _refusals(result: Result) -> dict[str, int]:
+    """How many uploads were refused with each HTTP status, or had no answer."""
+    return dict(Counter(str(refusal.status or "without an answer") for refusal in result.refusals))
 
 
 def _times(attempts: int) -> str:
@@ -92,7 +105,8 @@ def _promises(result: Result) -> Table:
     table.add_column("")
     table.add_column("broken", justify="right")
     table.add_column("")
+    broken = {name: len(getattr(result.findings, name)) for name in _MEANINGS if name != _MISANSWERED}
     for name, meaning in _MEANINGS.items():
-        number = len(getattr(result.findings, name))
+        number = broken.get(name, result.misanswered)
         table.add_row(name, f"[red]{number}[/]" if number else "0", meaning)
     return table

@@ -18,11 +18,13 @@ from tests.chaos.faults import Injector, Struck
 from tests.chaos.progress import Progress, progress
 from tests.chaos.recovery import Timeline
 from tests.chaos.schedule import KINDS, schedule
-from tests.chaos.submitter import Submitter
+from tests.chaos.storage import storage
+from tests.chaos.submitter import Refusal, Submitter
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _TICK_SECONDS: Final = 0.05
 _POLL_SECONDS: Final = 0.5
+_TRY_LATER: Final = 503
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,10 @@ class Options:
     """What a run is like.
 
     Each kind of fault happens `rounds` times at least, one in `every` seconds on average, and documents arrive for as
-    long. Faults go on until everything is read, or for `fault_seconds`; from then on a time of `patience` seconds
-    without a finished page means that the rest is stuck. `page_milliseconds` is what a page costs the fake engine.
+    long. Faults go on until everything is read (`go_on`), or for `fault_seconds`; from then on a time of `patience`
+    seconds without a finished page means that the rest is stuck. `page_milliseconds` is what a page costs the fake
+    engine, which dies of `deadly` pages. Outages of Postgres and storage last `outage_seconds`, the first one of
+    Postgres `long_outage_seconds`.
     """
 
     pages: int = 2000
@@ -42,7 +46,11 @@ class Options:
     every: float = 3.0
     rounds: int = 2
     page_milliseconds: float = 50.0
+    deadly: int = 3
+    outage_seconds: float = 6.0
+    long_outage_seconds: float = 60.0
     lease_seconds: int = 5
+    go_on: bool = True
     fault_seconds: float = 600.0
     patience: float = 120.0
 
@@ -51,7 +59,8 @@ class Options:
 class Result:
     """What came of a run. `recoveries` are the waits after each of `struck`, see `Timeline`.
 
-    `refusals` counts uploads that had to be tried again, `unsubmitted` the documents that were never accepted.
+    `refusals` are the uploads that had to be tried again, `unsubmitted` counts the documents that were never accepted.
+    `storage_faults` counts requests to the object storage that met a fault, by its kind.
     """
 
     options: Options
@@ -60,26 +69,40 @@ class Result:
     recoveries: list[float | None]
     longest_wait: float
     notes: list[str]
-    refusals: int
+    refusals: list[Refusal]
     unsubmitted: int
+    storage_faults: dict[str, int]
     findings: Findings
 
     @property
     def kept(self) -> bool:
         """Whether every promise was kept."""
-        return not self.findings.broken and not self.unsubmitted
+        return not (self.findings.broken or self.unsubmitted or self.misanswered)
+
+    @property
+    def misanswered(self) -> int:
+        """Uploads that were refused otherwise than with "try again later"."""
+        return sum(refusal.status not in (None, _TRY_LATER) for refusal in self.refusals)
 
 
 def run(options: Options, home: Path, say: Callable[[str], None]) -> Result:
     """Do a run with its files below `home`; `say` is told each fault. Nothing is left running, however it ends."""
     say(f"Making documents of {options.pages:,} pages …")
     (home / "books").mkdir(parents=True)
-    books = make_books(home / "books", options.pages, options.engine, options.seed)
-    say("Starting Redis, Postgres, the API and the workers …")
-    with _stack(options, home / "stack") as stack:
+    books = make_books(home / "books", options.pages, options.engine, options.seed, options.deadly)
+    say("Starting Redis, Postgres, object storage, the API and the workers …")
+    with storage() as (proxy, variables), _stack(options, home / "stack", variables) as stack:
         started = time.monotonic()
         with Submitter(stack.api_url, books, options.rounds * len(options.kinds) * options.every) as submitter:
-            injector = Injector(stack, suspend_seconds=1.5 * options.lease_seconds + 1)
+            injector = Injector(
+                stack,
+                proxy,
+                upload=books[0].path.read_bytes(),
+                suspend_seconds=1.5 * options.lease_seconds + 1,
+                outage_seconds=options.outage_seconds,
+                long_outage_seconds=options.long_outage_seconds,
+                on_outage=submitter.hurry,
+            )
             _Reading(options, stack.postgres.url, submitter, injector, say).watch()
             injector.calm()
         timeline = Timeline.load(stack.postgres.url)
@@ -92,15 +115,16 @@ def run(options: Options, home: Path, say: Callable[[str], None]) -> Result:
             notes=injector.notes,
             refusals=submitter.refusals,
             unsubmitted=len(books) - len(submitter.accepted),
+            storage_faults={str(fault): hits for fault, hits in proxy.hits.items()},
             findings=check(stack.postgres.url, submitter.accepted, attempts=stack.settings.quire_page_attempts),
         )
 
 
-def _stack(options: Options, home: Path) -> Stack:
+def _stack(options: Options, home: Path, variables: dict[str, str]) -> Stack:
     # A worker that is killed leaves the document it had fetched behind.
     temporary = home / "tmp"
     temporary.mkdir(parents=True)
-    env = {
+    env = variables | {
         "TMPDIR": str(temporary),
         # Short, so that a run need not wait for a dead worker's lease as long as an operator would.
         "QUIRE_LEASE_SECONDS": str(options.lease_seconds),
@@ -129,6 +153,7 @@ class _Reading:
     _seen: Progress = field(default_factory=lambda: Progress(unfinished=0, pages=0))
     _looked: float = -_POLL_SECONDS
     _moved: float = 0.0
+    _last_struck: float = 0.0
 
     def watch(self) -> None:
         """Strike when it is time, until everything is read or no page has been finished for too long."""
@@ -136,7 +161,7 @@ class _Reading:
         fault, least = next(faults), self.options.rounds * len(self.options.kinds)
         while not self._is_over(least):
             self._look()
-            if fault.at <= self._now < self.options.fault_seconds and (struck := self.injector.strike(fault)):
+            if fault.at <= self._now and not self._is_peace(least) and (struck := self.injector.strike(fault)):
                 self._report(struck)
                 fault = next(faults)
             self.injector.tend()
@@ -147,22 +172,28 @@ class _Reading:
         return time.monotonic() - self._started
 
     def _is_over(self, least: int) -> bool:
-        is_peace = self._now >= self.options.fault_seconds
-        if is_peace and self._now > max(self._moved, self.options.fault_seconds) + self.options.patience:
+        is_peace = self._is_peace(least)
+        if is_peace and self._now > max(self._moved, self._last_struck) + self.options.patience:
             return True
         is_read = self.submitter.is_done and self._seen.unfinished == 0 and self._seen.pages >= self.options.pages
         return is_read and (is_peace or len(self.injector.struck) >= least)
+
+    def _is_peace(self, least: int) -> bool:
+        """Whether there are no more faults."""
+        is_enough = not self.options.go_on and len(self.injector.struck) >= least
+        return is_enough or self._now >= self.options.fault_seconds
 
     def _look(self) -> None:
         if self._now < self._looked + _POLL_SECONDS:
             return
         self._looked = self._now
-        seen = progress(self.url)
+        seen = progress(self.url) if self.injector.postgres_is_up else None
         if seen is not None:
             if seen.pages != self._seen.pages:
                 self._moved = self._now
             self._seen = seen
 
     def _report(self, struck: Struck) -> None:
+        self._last_struck = self._now
         pages = f"{self._seen.pages:,} of {self.options.pages:,} pages"
         self.say(f"{self._now:7.1f} s  {struck.kind:<18}  {struck.victim:<24}  {pages}")

@@ -17,6 +17,16 @@ KINDS: Final = (
     "redis-flush",
     "postgres-fast",
     "postgres-immediate",
+    "postgres-away",
+    "postgres-silent",
+    "s3-error",
+    "s3-slow-down",
+    "s3-truncated",
+    "s3-reset",
+    "s3-silent",
+    "kill-default",
+    "kill-api",
+    "kill-api-upload",
 )
 
 

@@ -19,9 +19,18 @@ _ROWS: Final = 4
 _CELL_PIXELS: Final = 8
 
 
+# From here on a page ends the process that reads it.
+FIRST_DEADLY: Final = 8_000_000
+
+
 def text_of(serial: int) -> str:
     """What the page with this serial number says, however it is drawn."""
     return words_of(serial)
+
+
+def is_deadly(serial: int) -> bool:
+    """Whether the engine of the tests does not survive this page."""
+    return serial >= FIRST_DEADLY
 
 
 def cells_image(serial: int) -> Image.Image:

@@ -103,6 +103,17 @@ def test_failures_are_counted_by_cause(tables: psycopg.Connection, database_url:
     assert found.attempts == {1: 2, 3: 1}
 
 
+def test_a_page_that_ends_its_workers_must_have_failed(tables: psycopg.Connection, database_url: str):
+    expected: dict[UUID, list[str | None]] = {ONE: ["a", None, "c"], TWO: ["d"]}
+    assert check(database_url, expected, attempts=ATTEMPTS).wrong == [f"{ONE} page 2 has 'b' instead of None"]
+    for statement in (FAIL, COUNT):
+        tables.execute(statement.encode(), {"one": ONE})
+    found = check(database_url, expected, attempts=ATTEMPTS)
+    assert (found.broken, found.deadly, found.failures) == ({}, 1, {"worker_lost": 1})
+    tables.execute(f"UPDATE pages SET attempts = 2 {PAGE}".encode(), {"one": ONE})
+    assert set(check(database_url, expected, attempts=ATTEMPTS).broken) == {"unjustified"}
+
+
 def test_a_document_that_nobody_was_told_of_is_counted_and_checked(tables: psycopg.Connection, database_url: str):
     stranger = "INSERT INTO documents (id, bucket, source_key, options_hash) VALUES (gen_random_uuid(), 'b', 'k', '')"
     found = found_after(tables, database_url, stranger)

@@ -12,7 +12,7 @@ from quire.pages import PageLimits, open_source
 from quire.settings import Settings
 from tests.chaos.books import make_books, sizes
 from tests.chaos.schedule import KINDS, schedule
-from tests.chaos.serials import cells_image, read_cells, text_of
+from tests.chaos.serials import cells_image, is_deadly, read_cells, text_of
 
 
 def test_a_seed_gives_the_same_faults_and_another_one_others():
@@ -44,6 +44,24 @@ def test_a_page_of_cells_is_read_back_from_its_pdf(tmp_path: Path):
             for dpi in (72, 180, 300):
                 images = [source.image(number, dpi) for number in range(1, source.page_count + 1)]
                 assert tuple(text_of(read_cells(image.pixels)) for image in images) == book.texts
+
+
+def test_deadly_pages_are_in_some_of_the_documents_that_come_first(tmp_path: Path):
+    harmless = make_books(tmp_path, 200, "fake", seed=3)
+    books = make_books(tmp_path, 200, "fake", seed=3, deadly=2)
+    deadly = [number for number, book in enumerate(books) if None in book.texts]
+    assert len(deadly) == 2
+    assert max(deadly) < (len(books) + 1) // 2
+    for book, other in zip(books, harmless, strict=True):
+        assert len(book.texts) == len(other.texts)
+        assert book.texts.count(None) <= 1
+    with open_source(books[deadly[0]].path, PageLimits.from_settings(Settings())) as source:
+        page = books[deadly[0]].texts.index(None) + 1
+        assert is_deadly(read_cells(source.image(page, 180).pixels))
+
+
+def test_the_real_engine_survives_every_page(tmp_path: Path):
+    assert not any(None in book.texts for book in make_books(tmp_path, 20, "lean", seed=3, deadly=2))
 
 
 def test_cells_that_say_nothing_are_refused():

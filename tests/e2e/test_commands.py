@@ -98,7 +98,7 @@ def test_up_says_in_one_line_that_its_port_is_taken(home: Path):
             output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output.splitlines()[-1] == (
-        f"quire: Port {port} is taken. Stop what uses it, or choose another one: make run PORT=8001"
+        f"quire: invalid_settings: Port {port} is taken. Stop what uses it, or choose another one: make run PORT=8001"
     )
     assert "Traceback" not in output
 
@@ -106,7 +106,7 @@ def test_up_says_in_one_line_that_its_port_is_taken(home: Path):
 def test_up_says_in_one_line_that_a_file_is_missing(home: Path):
     with quire_up(home, "--file", "missing.pdf") as process:
         output, _ = process.communicate(timeout=60)
-    assert (process.returncode, output) == (1, "quire: There is no file missing.pdf.\n")
+    assert (process.returncode, output) == (2, "quire: usage: There is no file missing.pdf.\n")
 
 
 def read_here(file: Path, model_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,14 +1,18 @@
-"""Redis goes away under an idle worker that holds a delayed message: as after a retry."""
+"""Redis goes away under a worker that holds messages: delayed ones, as after a retry, and one it works on."""
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
+
+from kombu import Connection
 
 from quire import tasks
 from quire.embedded import EmbeddedRedis
 from quire.queues import create_celery
 from quire.settings import Settings
+from runtime import lost_connection
 from tests.integration.conftest import is_ready, start_worker, wait_for, worker_environment
 
 
@@ -29,3 +33,20 @@ def test_a_worker_with_a_delayed_message_survives_the_loss_of_redis(model_dir: P
             wait_for(call.ready, worker)
             assert call.get(timeout=5) == "now"
             assert worker.exit_status is None
+
+
+def test_what_ends_after_its_connection_is_only_not_acknowledged(redis_server: EmbeddedRedis, caplog):
+    """The task ends while its worker has another connection already: the message is delivered again."""
+    lost_connection.install()
+    connection = Connection(redis_server.url)
+    queue = connection.SimpleQueue("held")
+    queue.put("work")
+    message = queue.get(timeout=5)
+    # What kombu leaves behind after it has collapsed a connection (`Connection.collapse`).
+    message.channel._disconnect_pools()
+    connection.transport.client = None
+    message.ack_log_error(logging.getLogger("kombu"), connection.connection_errors)
+    assert "Couldn't ack" in caplog.text
+    assert not message.acknowledged
+    connection.transport.client = connection
+    connection.close()

@@ -838,7 +838,7 @@ def test_workers_at_once_leave_every_page_ended_once(
     ids = [add_document(database, pages) for pages in (80, 40, 1, 80)]
     ledger = Ledger()
     crew = Crew(database, ledger, ids, time.monotonic() + 30)
-    monkeypatch.setattr(leases, "count_pages", noting(leases.count_pages, ledger))
+    monkeypatch.setattr(leases, "progress_after", noting(leases.progress_after, ledger))
     with ThreadPoolExecutor(7) as threads:
         running = [threads.submit(crew.work, f"{seed} {worker}") for worker in range(4)]
         running += [threads.submit(crew.reconcile), threads.submit(crew.watch), threads.submit(crew.cancel, ids[-1])]
@@ -854,15 +854,15 @@ def test_workers_at_once_leave_every_page_ended_once(
     assert "lease not renewed" not in caplog.text
 
 
-def noting(count_pages: Callable[..., leases.Progress], ledger: Ledger) -> Callable[..., leases.Progress]:
+def noting(progress_after: Callable[..., leases.Progress], ledger: Ledger) -> Callable[..., leases.Progress]:
     """The same, seen by the ledger: the reconciler tells nobody which document it ended."""
 
-    def count_and_note(session: Any, document_id: uuid.UUID, *counts: int) -> leases.Progress:
-        progress = count_pages(session, document_id, *counts)
+    def look_and_note(session: Any, document_id: uuid.UUID, counted: Any) -> leases.Progress:
+        progress = progress_after(session, document_id, counted)
         ledger.note_progress(document_id, progress)
         return progress
 
-    return count_and_note
+    return look_and_note
 
 
 def check_attempts(rows: Rows, ledger: Ledger) -> None:

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, inspect, text
 
 from quire.contracts import Detection
 from quire.database import documents, migrate
+from quire.database.compressed import compress
 from quire.database.engine import transaction
-from quire.database.tables import Base
+from quire.database.tables import Base, Document, Page
 
 # A page as the schema of revision 0001 holds it.
 BOX = "[[0,0],[9,0],[9,9],[0,9]]"
@@ -78,10 +79,29 @@ def test_going_back_to_the_schema_without_words_keeps_the_rest_of_a_page(databas
     document_id = uuid.uuid4()
     with database.begin() as connection:
         connection.execute(text(OLD_DOCUMENT), {"id": document_id})
-        connection.execute(text(OLD_PAGE), {"id": document_id, "detections": "[]"})
+        connection.execute(text(OLD_PAGE.replace("jsonb", "bytea")), {"id": document_id, "detections": compress(b"[]")})
     migrate.downgrade(database, "0001")
     with database.connect() as connection:
         assert connection.scalar(text("SELECT text FROM pages")) == "old"
         columns = {column["name"] for column in inspect(connection).get_columns("pages")}
     assert "detections" in columns
     assert "words" not in columns
+
+
+def test_boxes_are_the_same_after_going_back_to_uncompressed_ones_and_forth(database: Engine):
+    document_id = uuid.uuid4()
+    box = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+    found = [Detection(text=f"line {number} ü", box=box, confidence=0.9, page_number=1) for number in range(20)]
+    with transaction(database) as session:
+        session.add(Document(id=document_id, bucket="b", source_key="k", options_hash=""))
+        session.flush()
+        stored = [detection.model_dump(mode="json") for detection in found]
+        session.add(Page(document_id=document_id, number=1, status="done", detections=stored))
+    with database.connect() as connection:
+        assert connection.scalar(text("SELECT length(detections) < 500 FROM pages")), "not compressed"
+    migrate.downgrade(database, "0006")
+    with database.connect() as connection:
+        assert connection.scalar(text("SELECT detections #>> '{3,text}' FROM pages")) == "line 3 ü"
+    migrate.upgrade(database)
+    with transaction(database) as session:
+        assert documents.read_detections(session, document_id) == found

@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from quire import __version__
 from quire.errors import SettingsError
 from quire.settings import Settings
-from quire_api import problems
-from quire_api.routers import health, ocr
+from quire_api import problems, web
+from quire_api.observed import Observed
+from quire_api.routers import documents, events, health, jobs, metrics, ocr, pages
 from quire_api.uploads import UploadLimit
 
 
@@ -27,7 +28,16 @@ def create_app(settings: Settings) -> FastAPI:
         responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
     )
     app.add_middleware(UploadLimit, max_bytes=settings.quire_max_bytes)
+    # The last one is the outermost.
+    app.add_middleware(Observed)
     problems.install(app)
     app.include_router(ocr.router)
+    app.include_router(documents.router)
+    app.include_router(pages.router)
+    app.include_router(jobs.router)
+    app.include_router(events.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    # The last one: its addresses give way to all others.
+    web.install(app)
     return app

@@ -12,15 +12,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quire import media_types
 from quire.contracts import OcrOptions, Priority
+from quire.database import documents
 from quire.database.documents import NewDocument
+from quire.database.engine import transaction
 from quire.errors import StorageError
-from quire.jobs import submit
 from quire.settings import Settings
 from quire.storage import ObjectStore
 from quire.storage.base import CHUNK_BYTES, UPLOADS, refuse_oversize
+from quire_api.idempotency import RequestKey, submit_once
 
 # What a multipart body has besides the file: boundaries, headers, small fields.
 _FORM_OVERHEAD: Final = 64 * 1024
+_LONGEST_NAME: Final = 255
 
 
 class UploadLimit:
@@ -69,11 +72,14 @@ def accept_upload(
     *,
     owner: str = "",
     priority: Priority = "interactive",
+    request_key: RequestKey | None = None,
 ) -> UUID:
     """Store an upload, then submit it as a document; its id. For `owner` and `priority` see `NewDocument`.
 
+    A request whose `request_key` was used for the same request gets that one's document.
+
     Raises:
-        Empty, UnsupportedMediaType, TooLarge: it is refused.
+        Empty, UnsupportedMediaType, TooLarge, IdempotencyConflict: it is refused.
         StorageError, DatabaseUnreachable: it could not be accepted.
     """
     media_type = media_types.sniff(content.read(media_types.SNIFF_BYTES))
@@ -81,6 +87,10 @@ def accept_upload(
     refuse_oversize(size, settings.quire_max_bytes)
     document_id = uuid4()
     bucket, key = settings.default_bucket, f"{UPLOADS}{document_id}"
+    # Nothing is stored that cannot be accepted: with Postgres away it would only have to be deleted again.
+    earlier = request_key.earlier() if request_key else _accepted(document_id)
+    if earlier is not None:
+        return earlier
     content.seek(0)
     store.put(bucket, key, content, media_type)
     new = NewDocument(
@@ -88,7 +98,7 @@ def accept_upload(
         bucket=bucket,
         source_key=key,
         options=options,
-        filename=filename,
+        filename=_clean(filename),
         media_type=media_type,
         source_bytes=size,
         source_sha256=digest,
@@ -96,13 +106,42 @@ def accept_upload(
         priority=priority,
     )
     try:
-        submit(new)
+        accepted = submit_once(new, request_key)
     except Exception:
+        # The answer to a commit can be lost. Where Postgres does not say, the file stays: the document may be there.
+        if _accepted(document_id):
+            return document_id
         # Nobody will ask for it: the caller gets no id.
         with suppress(StorageError):
             store.delete(bucket, key)
         raise
-    return document_id
+    if accepted != document_id:
+        with suppress(StorageError):
+            store.delete(bucket, key)
+    return accepted
+
+
+def _accepted(document_id: UUID) -> UUID | None:
+    """The id of a document that is there, or None.
+
+    Raises:
+        DatabaseUnreachable: Postgres does not say.
+    """
+    with transaction() as session:
+        return document_id if documents.get(session, document_id) is not None else None
+
+
+def _clean(filename: str | None) -> str | None:
+    """A file's name as it can be stored and shown: what is not printed is left out."""
+    printed = "".join(character for character in filename or "" if character.isprintable())
+    return printed[:_LONGEST_NAME] or None
+
+
+def digest_of(content: BinaryIO) -> str:
+    """SHA-256 of everything in `content` as hex; it is at its start then."""
+    _, digest = _measure(content)
+    content.seek(0)
+    return digest
 
 
 def _measure(content: BinaryIO) -> tuple[int, str]:

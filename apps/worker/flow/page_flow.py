@@ -38,11 +38,13 @@ from quire.errors import (
     PageOutOfRange,
     PageTimeout,
     QuireError,
+    StorageUnreachable,
     WorkerLost,
 )
 from quire.pages import PageSource
 from quire.settings import Settings
 from quire.storage import ObjectStore
+from quire.telemetry import meters, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +158,7 @@ class PageFlow:
                 errors = [PageError(page_number=1, code=str(document.error_code), message=str(document.error_message))]
             return OcrResult(**documents.status_of(document), errors=tuple(errors))
 
+    @tracing.traced("plan")
     def _plan(self, document_id: UUID, files: _Files) -> None:
         """Count the document's pages and make their rows; end the document if that cannot be done."""
         seconds = self.settings.quire_lease_seconds
@@ -280,8 +283,11 @@ class PageFlow:
             # The reconciler finds documents without tickets: an unpublished one delays, it loses nothing.
             logger.warning("document %s: no ticket issued: %s", document.id, error.message)
 
+    @tracing.traced("batch")
     def _work_on(self, lease: leases.Lease, files: _Files) -> bool:
         """Read the leased pages and write them together; give back what was not begun. True if the document ended."""
+        meters.record_lease(len(lease.tried))
+        tracing.annotate({"quire.pages": len(lease.numbers), "quire.first_page": lease.numbers[0]})
         outcomes: list[PageText | PageError] = []
         begun: tuple[int, ...] = ()
         seconds = self.settings.quire_lease_seconds
@@ -291,12 +297,21 @@ class PageFlow:
                     if heartbeat.lost or files.out_of_time or (outcomes and self.draining()):
                         break
                     begun = numbers
-                    outcomes += self._read_some(files, numbers)
+                    outcomes += self._read_measured(files, numbers)
             finally:
                 # What a drain interrupts is nobody's fault.
                 counts = files.out_of_time and not self.draining()
                 ended = self._write(lease, outcomes, begun if counts else ())
         return ended
+
+    def _read_measured(self, files: _Files, numbers: tuple[int, ...]) -> list[PageText | PageError]:
+        """Read pages, and let traces and metrics know what it took."""
+        begun_at = tracing.now()
+        outcomes = self._read_some(files, numbers)
+        meters.record_batch(len(numbers))
+        for outcome in outcomes:
+            tracing.record_page(outcome, begun_at)
+        return outcomes
 
     def _read_some(self, files: _Files, numbers: tuple[int, ...]) -> list[PageText | PageError]:
         """Read pages together, or one by one where that fails: then each has its own outcome.
@@ -312,6 +327,9 @@ class PageFlow:
             except SoftTimeLimitExceeded:
                 files.out_of_time = True
                 return []
+            except StorageUnreachable:
+                # Each page would ask for the file again, and the lease be held meanwhile.
+                raise
             except Exception:
                 logger.info("document %s: pages %s are read one by one", files.document.id, numbers)
         outcomes: list[PageText | PageError] = []
@@ -346,6 +364,7 @@ class PageFlow:
             )
         return PageError(page_number=number, code=error.code, message=error.message)
 
+    @tracing.traced("write")
     def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], begun: tuple[int, ...]) -> bool:
         """Write what came out and give back the rest; the attempt counts for those of them that were `begun`."""
         read = {outcome.page_number for outcome in outcomes}
@@ -356,7 +375,10 @@ class PageFlow:
                 if numbers:
                     leases.release(session, lease, numbers, begun=is_begun)
             progress = leases.write_pages(session, lease, outcomes) if outcomes else None
+        if progress is not None:
+            meters.record_written(outcomes)
         if outcomes and progress is None:
+            meters.record_lease_lost()
             logger.warning(
                 "document %s: the lease on pages %s was lost, nothing written", lease.document_id, lease.numbers
             )

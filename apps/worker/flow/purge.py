@@ -8,12 +8,12 @@ from typing import Final
 from sqlalchemy import Engine
 
 from quire.contracts import PurgeResult
-from quire.database import retention
+from quire.database import retention, tombstones
 from quire.database.engine import transaction
+from quire.deletion import delete_files
 from quire.errors import StorageError
 from quire.settings import Settings
 from quire.storage import ObjectStore
-from quire.storage.base import UPLOADS
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ def purge_expired(settings: Settings, database: Engine, store: ObjectStore) -> P
     if settings.quire_result_retention:
         while some := _purge_some(settings, database, store):
             deleted += some
+    with transaction(database) as session:
+        tombstones.drop_older(session)
     return PurgeResult(documents_deleted=deleted)
 
 
@@ -40,11 +42,11 @@ def _purge_some(settings: Settings, database: Engine, store: ObjectStore) -> int
         gone = []
         for expired in retention.take_expired(session, days=settings.quire_result_retention, most=_AT_ONCE):
             try:
-                if expired.bucket == settings.default_bucket and expired.source_key.startswith(UPLOADS):
-                    store.delete(expired.bucket, expired.source_key)
+                delete_files(settings, store, expired.document_id, expired.bucket, expired.source_key)
             except StorageError as error:
                 logger.warning("document %s is not deleted yet: %s", expired.document_id, error.message)
                 break
+            tombstones.bury(session, expired.document_id, expired.owner, "expired")
             gone.append(expired.document_id)
         if gone:
             retention.delete_documents(session, gone)

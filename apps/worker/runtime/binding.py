@@ -9,11 +9,13 @@ from typing import Any, TypeVar, get_type_hints
 
 import celery.app.trace
 from celery import Celery, Task
+from celery.worker.request import Request
 from pydantic import BaseModel
 
 from quire.errors import QuireError
 from quire.signing import require_signature
 from quire.tasks import TaskDeclaration
+from quire.telemetry.messages import traceparent_of
 from runtime import pool
 
 P = TypeVar("P", bound=BaseModel)
@@ -43,12 +45,22 @@ class TaskContext:
 TaskFunction = Callable[[P, TaskContext], R]
 
 
+class QuietRequest(Request):  # type: ignore[misc]
+    """A request that does not tell its arguments to `celery inspect`, and so not to Flower."""
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Celery's description, with the arguments as the message's headers show them: not at all."""
+        described: dict[str, Any] = super().info(safe=True)
+        return described
+
+
 class DeclaredTask(Task):  # type: ignore[misc]
     """A Celery task whose arguments are checked when it is sent and when it arrives.
 
     `function` is the plain task function: the serverless handler and the tests call that one.
     """
 
+    Request = QuietRequest
     declaration: TaskDeclaration[Any, Any]
     function: Callable[[Any, TaskContext], Any]
 
@@ -72,7 +84,7 @@ def bind(app: Celery, declaration: TaskDeclaration[P, R]) -> Callable[[TaskFunct
         def run(task: DeclaredTask, *args: Any, **kwargs: Any) -> Any:
             require_signature(task.request, args, kwargs)
             payload = declaration.parse(args, kwargs)
-            context = TaskContext(str(task.request.id), pool.is_draining, task.request.get("traceparent"))
+            context = TaskContext(str(task.request.id), pool.is_draining, traceparent_of(task.request))
             try:
                 return declaration.dump_result(function(payload, context))
             except QuireError as error:

@@ -1,27 +1,26 @@
-"""A worker that holds a delayed message outlives the loss of Redis.
+"""A worker outlives the loss of Redis, whatever it holds: delayed messages, or one that it works on.
 
-Kombu 5.7 closes a Redis channel twice after a failed read. The first time forgets the client, the second gives
-unacknowledged messages back and needs it for the name of the host: an `AttributeError`, which ends the worker.
+Kombu 5.7 closes a Redis channel by forgetting the client that knows the address. What touches the channel afterwards
+asks for that address and gets an `AttributeError`, which ends the worker: the second closing of a channel that holds
+delayed messages, and the acknowledgement of a task that ends after its connection.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kombu.connection import Connection
+import redis
+from kombu.transport.redis import Channel
 
-_close_channel = Connection.maybe_close_channel
+_connection_parameters = Channel._connparams
 
 
 def install() -> None:
-    """Let `Connection.maybe_close_channel` ignore that one error, as it does all others of a lost connection."""
-    Connection.maybe_close_channel = _maybe_close_channel
+    """Make it the error of a lost connection, which Celery and kombu expect in those places."""
+    Channel._connparams = _parameters_or_lost
 
 
-def _maybe_close_channel(connection: Any, channel: Any) -> None:
-    try:
-        _close_channel(connection, channel)
-    except AttributeError:
-        transport = connection._transport
-        if transport is not None and transport.client is not None:
-            raise
+def _parameters_or_lost(channel: Any, *arguments: Any, **options: Any) -> Any:
+    if channel.connection is None or channel.connection.client is None:
+        raise redis.ConnectionError("The connection of this channel has been closed.")
+    return _connection_parameters(channel, *arguments, **options)

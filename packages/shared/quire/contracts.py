@@ -152,7 +152,7 @@ class PageError(Contract):
 class OcrResult(Contract):
     """Result of the OCR tasks.
 
-    With a database: ids and counts; the text is in Postgres. Without one: also `pages`, `detections` and `text`, or,
+    With a database: ids and counts; the text is in Postgres (`quire.job.Job.get` adds it). Without one: also `pages`, `detections` and `text`, or,
     where these are larger than `QUIRE_MAX_INLINE_RESULT_BYTES`, the `result_bucket` and `result_key` of a JSON object
     of this same shape.
     """

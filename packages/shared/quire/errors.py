@@ -72,6 +72,42 @@ class JobCancelled(QuireError):
     code = "job_cancelled"
 
 
+class AlreadyEnded(QuireError):
+    """A document that has ended was to be cancelled."""
+
+    code = "already_ended"
+
+
+class NothingFailed(QuireError):
+    """A document of which nothing failed was to be read again."""
+
+    code = "nothing_failed"
+
+
+class NotFinished(QuireError):
+    """A document that is still being read was to be exported."""
+
+    code = "not_finished"
+
+
+class IdempotencyConflict(QuireError):
+    """An `Idempotency-Key` was used for another request before."""
+
+    code = "idempotency_conflict"
+
+
+class AddressNotAllowed(QuireError):
+    """A URL leads to an address that Quire does not connect to."""
+
+    code = "address_not_allowed"
+
+
+class FetchFailed(QuireError):
+    """What is at a URL could not be fetched."""
+
+    code = "fetch_failed"
+
+
 # --- What can be wrong with a document -------------------------------------------------------------------------------
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +21,7 @@ from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
 from quire.queues import lists_of_queue
 from quire.settings import get_settings
+from quire.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,11 @@ def issue_ticket(ticket: Ticket) -> None:
     )
 
 
+@lru_cache(maxsize=1)
+def _broker_of_process(_pid: int, url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+
+
 def count_tickets() -> int:
     """Messages that wait in the OCR queue.
 
@@ -48,24 +56,34 @@ def count_tickets() -> int:
         BrokerUnreachable: Redis did not answer.
     """
     settings = get_settings()
+    # Every document that is accepted and every ticket that ends asks: over one connection, for all lists at once.
+    questions = _broker_of_process(os.getpid(), settings.broker_url).pipeline(transaction=False)
+    for name in lists_of_queue(settings.ocr_queue):
+        questions.llen(name)
     try:
-        with redis.Redis.from_url(settings.broker_url, socket_timeout=5, socket_connect_timeout=5) as client:
-            return sum(int(client.llen(name)) for name in lists_of_queue(settings.ocr_queue))
+        return sum(int(length) for length in questions.execute())
     except redis.RedisError as error:
         raise BrokerUnreachable(f"Redis did not answer ({type(error).__name__}). Check REDIS_URL.") from error
 
 
-def submit(new: documents.NewDocument, database: Engine | None = None) -> None:
+@tracing.traced("submit")
+def submit(
+    new: documents.NewDocument, database: Engine | None = None, *, also: Callable[[Session], None] = lambda _: None
+) -> None:
     """Accept a document whose bytes are in storage: commit its row, and issue tickets for those whose turn it is.
+
+    `also` is done in the same transaction; where it raises, nothing is accepted.
 
     With Redis down, or `QUIRE_DISPATCH_WINDOW` tickets in it, the document is accepted all the same and waits.
 
     Raises:
         DatabaseUnreachable: it was not accepted.
     """
+    tracing.annotate({"quire.document_id": str(new.id), "quire.priority": new.priority})
     room = _room()
     with transaction(database) as session:
         documents.create(session, new)
+        also(session)
         tickets = turns.take_waiting(session, most=min(room, _DISPATCHED_AT_ONCE))
     _issue_all(tickets)
 

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     # Buckets that payloads may name besides the default one: a comma-separated list, or * for any.
     quire_buckets: str = ""
 
+    # Hosts and networks that addresses named by users may lead to although they are not public.
+    quire_outbound_allow: str = ""
+
     # Postgres. Without it the OCR tasks return their result instead of writing it.
     database_url: SecretStr | None = None
 

@@ -11,7 +11,8 @@ The worker binds its function to the same declaration (`apps/worker/binding.py`)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import uuid4
 
 from celery import Celery
 from celery.result import AsyncResult
@@ -25,13 +26,19 @@ from quire.contracts import (
     OcrPagePayload,
     OcrPayload,
     OcrResult,
+    Priority,
     PurgeResult,
     ReconcileResult,
 )
-from quire.errors import BrokerUnreachable, InvalidPayload
+from quire.errors import BrokerUnreachable, InvalidPayload, SettingsError
 from quire.queues import producer
+from quire.settings import get_settings
+
+if TYPE_CHECKING:
+    from quire.job import Job
 
 P = TypeVar("P", bound=BaseModel)
+D = TypeVar("D", bound=OcrPayload)
 R = TypeVar("R")
 
 # Under the broker's visibility timeout (quire.queues), with room for the sweep that follows it.
@@ -138,13 +145,56 @@ class TaskDeclaration(Generic[P, R]):
             ) from error
 
 
+@dataclass(frozen=True)
+class OcrTaskDeclaration(TaskDeclaration[D, OcrResult]):
+    """A task that reads a document: with a database it can be called as a job."""
+
+    def spawn(self, *args: Any, owner: str = "", priority: Priority = "interactive", **kwargs: Any) -> Job:
+        """Submit a document and return its job, the id of which is enough to ask for it from any process.
+
+        Arguments are the payload's fields; for `owner` and `priority` see `NewDocument`. While Redis is down the
+        document is accepted and waits. A `document_id` of your own makes the call repeatable: what is there under it
+        stays as it is.
+
+        Raises:
+            InvalidPayload: the arguments do not fit the payload.
+            BucketNotAllowed: see `Settings.readable_bucket`.
+            SettingsError: `DATABASE_URL` is not set; without a database there is only `delay`.
+            DatabaseUnreachable: it was not accepted.
+            JobNotFound, JobExpired: without a `key`, there is no document with this `document_id`.
+        """
+        # What submits a document publishes tasks, so it imports this module.
+        from quire import jobs
+        from quire.database.documents import NewDocument
+        from quire.job import Job
+
+        payload, settings = self.parse(args, kwargs), get_settings()
+        if settings.database_url is None:
+            raise SettingsError("spawn needs DATABASE_URL: jobs live in Postgres. Without one, call delay.")
+        if payload.key is None:
+            job = Job.from_id(str(payload.document_id))
+            job.status()
+            return job
+        new = NewDocument(
+            id=payload.document_id or uuid4(),
+            bucket=settings.readable_bucket(payload.bucket),
+            source_key=payload.key,
+            options=payload.options(),
+            page_number=payload.page_number,
+            owner=owner,
+            priority=priority,
+        )
+        jobs.submit(new)
+        return Job(new.id)
+
+
 echo: TaskDeclaration[EchoPayload, JsonValue] = TaskDeclaration(
     "tasks.echo", EchoPayload, JsonValue, positional=("payload",)
 )
 diagnostics: TaskDeclaration[NoPayload, DiagnosticsResult] = TaskDeclaration(
     "tasks.diagnostics", NoPayload, DiagnosticsResult
 )
-ocr_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
+ocr_document: OcrTaskDeclaration[OcrPayload] = OcrTaskDeclaration(
     "tasks.ocr_document",
     OcrPayload,
     OcrResult,
@@ -152,7 +202,7 @@ ocr_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
     soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
     time_limit=DOCUMENT_TIME_LIMIT,
 )
-ocr_page: TaskDeclaration[OcrPagePayload, OcrResult] = TaskDeclaration(
+ocr_page: OcrTaskDeclaration[OcrPagePayload] = OcrTaskDeclaration(
     "tasks.ocr_page",
     OcrPagePayload,
     OcrResult,
@@ -160,7 +210,7 @@ ocr_page: TaskDeclaration[OcrPagePayload, OcrResult] = TaskDeclaration(
     soft_time_limit=TICKET_TIME_LIMIT - 30,
     time_limit=TICKET_TIME_LIMIT,
 )
-ocr_pdf_document: TaskDeclaration[OcrPayload, OcrResult] = TaskDeclaration(
+ocr_pdf_document: OcrTaskDeclaration[OcrPayload] = OcrTaskDeclaration(
     "tasks.ocr_pdf_document",
     OcrPayload,
     OcrResult,

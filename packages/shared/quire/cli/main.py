@@ -1,4 +1,4 @@
-"""`quire up`: the whole system on one machine."""
+"""The `quire` command."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from quire.cli import documents, local
+from quire.cli.exit_codes import ExitCode, exit_code_of
+from quire.cli.output import JsonOption, print_error
 from quire.errors import QuireError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -16,7 +18,29 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.callback()
 def _commands() -> None:
-    """Self-hosted OCR for documents."""
+    """Self-hosted OCR for documents. QUIRE_API_URL and QUIRE_API_KEY say which API the commands speak to."""
+
+
+app.command()(local.ocr)
+app.command()(documents.submit)
+app.command()(documents.status)
+app.command("list")(documents.list_)
+app.command()(documents.watch)
+app.command()(documents.export)
+app.command()(documents.cancel)
+app.command()(documents.retry)
+app.command()(documents.delete)
+
+
+@app.command()
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Without loading the models.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check settings, services, models and GPU. Ends with 1 if something has to be done, and says what."""
+    from quire.cli.doctor import run
+
+    raise typer.Exit(run(quick=quick, as_json=as_json))
 
 
 @app.command()
@@ -37,10 +61,10 @@ def main() -> None:
     try:
         app()
     except QuireError as error:
-        Console(stderr=True).print(f"[bold red]quire:[/] {error.message}", highlight=False)
-        sys.exit(1)
+        print_error(error)
+        sys.exit(exit_code_of(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

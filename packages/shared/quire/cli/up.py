@@ -9,10 +9,11 @@ from types import FrameType
 from typing import Any, Final
 
 import httpx
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from quire.cli.exit_codes import UsageError
+from quire.cli.output import console
+from quire.cli.progress import PageBar
 from quire.cli.samples import make_samples
 from quire.contracts import Detection
 from quire.embedded.stack import Stack
@@ -26,13 +27,11 @@ _LINES_SHOWN: Final = 12
 # An overlay of every page of a book would take longer than reading it.
 _OVERLAYS: Final = 3
 
-console = Console(highlight=False, soft_wrap=True)
-
 
 def run(*, file: Path | None, port: int, once: bool, home: Path) -> int:
     """Do what `quire up` says. The exit status: 1 if a document failed or a process ended by itself."""
     if file is not None and not file.is_file():
-        raise QuireError(f"There is no file {file}.")
+        raise UsageError(f"There is no file {file}.")
     started = time.perf_counter()
     # Ctrl-C and a supervisor's SIGTERM end the same way: drain, then stop. Both are set here because a shell that
     # starts this in the background has SIGINT ignored.
@@ -91,13 +90,10 @@ def _show(stack: Stack, path: Path) -> bool:
 
 def _watch(stack: Stack, api: httpx.Client, task_id: str) -> dict[str, Any]:
     """Poll until the task ends, with a bar of pages."""
-    columns = (SpinnerColumn(), TextColumn("pages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("pages", total=None)
+    with PageBar() as bar:
         while True:
             task: dict[str, Any] = api.get(f"/api/v1/ocr/results/{task_id}").json()
-            finished = task["pages_done"] + task["pages_failed"]
-            progress.update(bar, total=task.get("pages_total"), completed=finished)
+            bar.show(task["pages_done"] + task["pages_failed"], task.get("pages_total"))
             if task["status"] in ("SUCCESS", "FAILURE"):
                 return task
             _refuse_ended(stack)

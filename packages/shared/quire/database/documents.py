@@ -15,6 +15,7 @@ from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageTe
 from quire.database.tables import DISPATCHED, Document, Page
 from quire.database.turns import Ticket, next_turn
 from quire.errors import QuireError
+from quire.telemetry import tracing
 
 _BEGIN_PLAN = text("""
     UPDATE documents SET plan_attempts = plan_attempts + 1, touched_at = now(),
@@ -106,6 +107,7 @@ def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> b
             dispatched_at=func.now() if has_ticket else None,
             options=new.options.model_dump(mode="json"),
             options_hash=new.options.digest(),
+            traceparent=tracing.traceparent(),
         )
         .on_conflict_do_nothing(index_elements=[Document.id])
         .returning(Document.id)
@@ -188,7 +190,9 @@ def cancel(session: Session, document_id: UUID) -> bool:
 
 def count_waiting(session: Session, *, most: int = 1000) -> int:
     """Documents that nobody has begun; counted no further than `most`, since every poll asks."""
-    waiting = select(Document.id).where(Document.status == "queued").limit(most).subquery()
+    # Ordered for the sake of the index, as in `are_queued`.
+    queued = select(Document.id).where(Document.status == "queued").order_by(Document.created_at)
+    waiting = queued.limit(most).subquery()
     return int(session.scalar(select(func.count()).select_from(waiting)) or 0)
 
 
@@ -219,7 +223,9 @@ def retry_failed(session: Session, document_id: UUID) -> Ticket | None:
 
 def are_queued(session: Session) -> bool:
     """Whether there are documents that nobody has opened yet."""
-    return session.scalar(select(Document.id).where(Document.status == "queued").limit(1)) is not None
+    # Ordered, or Postgres may look for one from the beginning of the table, where those are that have ended.
+    queued = select(Document.id).where(Document.status == "queued").order_by(Document.created_at).limit(1)
+    return session.scalar(queued) is not None
 
 
 def read_detections(session: Session, document_id: UUID) -> list[Detection]:
@@ -230,12 +236,24 @@ def read_detections(session: Session, document_id: UUID) -> list[Detection]:
     return [Detection.model_validate(found) for (detections,) in rows for found in detections or ()]
 
 
-def read_pages(session: Session, document_id: UUID) -> list[PageText]:
-    """The pages of a document that were read, by number. One from before there were words has none."""
+def read_pages(session: Session, document_id: UUID, *, after: int = 0, most: int | None = None) -> list[PageText]:
+    """The pages of a document that were read, by number. One from before there were words has none.
+
+    Of those with a number greater than `after`, the first `most`.
+    """
     found = session.scalars(
-        select(Page).where(Page.document_id == document_id, Page.status == "done").order_by(Page.number)
+        select(Page)
+        .where(Page.document_id == document_id, Page.number > after, Page.status == "done")
+        .order_by(Page.number)
+        .limit(most)
     )
     return [_page_text(page) for page in found]
+
+
+def read_text(session: Session, document_id: UUID) -> str:
+    """The text of a document's pages that were read, an empty line between two."""
+    of_document = select(Page.text).where(Page.document_id == document_id, Page.status == "done").order_by(Page.number)
+    return "\n\n".join(text or "" for text in session.scalars(of_document))
 
 
 def read_page_errors(session: Session, document_id: UUID) -> list[PageError]:

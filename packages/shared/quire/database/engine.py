@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine
+import psycopg
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -15,32 +18,80 @@ from sqlalchemy.orm import Session
 from quire.errors import DatabaseUnreachable, SettingsError
 from quire.settings import get_settings
 
+# Of every connection to Postgres.
+CONNECT_ARGS: Final = {
+    "connect_timeout": 5,
+    "application_name": "quire",
+    # A half-open connection must not hold a worker for the kernel's two hours.
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    # The same for one over which something was sent (milliseconds).
+    "tcp_user_timeout": 30_000,
+}
 
-def connect(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine for `url`. A connection that Postgres has closed is noticed before it is used."""
-    return create_engine(
+# The longest that one statement of a process's engine may take. The kernel notices a machine that is gone; a server
+# that hangs still acknowledges what it is sent, and no timeout of its own can end the wait.
+_ANSWER_SECONDS: Final = 15.0
+
+
+def connect(url: str, *, pool_size: int = 5, answer_seconds: float | None = None) -> Engine:
+    """An engine for `url`. A connection that Postgres has closed is noticed before it is used.
+
+    One over which a statement has had no answer for `answer_seconds` is closed.
+    """
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={
-            "connect_timeout": 5,
-            "application_name": "quire",
-            # A half-open connection must not hold a worker for the kernel's two hours.
-            "keepalives_idle": 15,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-        },
+        connect_args=dict(CONNECT_ARGS),
     )
+    if answer_seconds is not None:
+        limit = answer_seconds
+
+        def make(_dialect: object, _record: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            connection = _LimitedConnection.connect(*args, **kwargs)
+            connection.answer_seconds = limit
+            return connection
+
+        event.listen(engine, "do_connect", make)
+    return engine
+
+
+class _LimitedConnection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever for an answer."""
+
+    # Until it is set, after the connection has been made.
+    answer_seconds: float = _ANSWER_SECONDS
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Psycopg's own, through which every statement, commit and rollback goes.
+
+        Raises:
+            psycopg.OperationalError: there was no answer in time; the connection is closed.
+        """
+        deadline = time.monotonic() + self.answer_seconds
+        try:
+            return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if timeout is None and time.monotonic() >= deadline:
+                # What was asked may still be answered, and would be taken for the answer to something else.
+                self.pgconn.finish()
+            raise
 
 
 @lru_cache(maxsize=1)
 def _engine_of_process(_pid: int) -> Engine:
+    return connect(_required_url(), answer_seconds=_ANSWER_SECONDS)
+
+
+def _required_url() -> str:
     url = get_settings().sqlalchemy_url
     if url is None:
         raise SettingsError("DATABASE_URL is not set, and this needs a database.")
-    return connect(url)
+    return url
 
 
 def get_engine() -> Engine:
@@ -50,6 +101,15 @@ def get_engine() -> Engine:
         SettingsError: `DATABASE_URL` is not set.
     """
     return _engine_of_process(os.getpid())
+
+
+def patient_engine() -> Engine:
+    """A new engine for statements that may take as long as they take, such as those of a migration.
+
+    Raises:
+        SettingsError: `DATABASE_URL` is not set.
+    """
+    return connect(_required_url(), pool_size=1)
 
 
 def has_database() -> bool:

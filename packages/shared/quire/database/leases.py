@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from pydantic import TypeAdapter
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from quire.contracts import DocumentStatus, PageError, PageText
+from quire.contracts import Detection, DocumentStatus, PageError, PageText, Word
+from quire.database.compressed import compress
 from quire.database.tables import Page
 from quire.errors import WorkerLost
+
+_TOUCH_PRECISION = "interval '1 s'"
 
 # A page that may be leased: nobody has it, or whoever had it is gone.
 _FREE = "(p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))"
 
+# One statement, because every batch of pages pays for each round trip. The count is known when the last page is leased,
+# so the document is locked after its pages, as everywhere. `touched_at` has an index: it moves as rarely as it may.
 _LEASE = text(f"""
     WITH free AS (
         SELECT p.document_id, p.number
@@ -31,13 +38,18 @@ _LEASE = text(f"""
         ORDER BY p.number
         LIMIT :most
         FOR UPDATE OF p SKIP LOCKED
+    ), leased AS (
+        UPDATE pages p
+        SET status = 'leased', lease_token = :token, attempts = p.attempts + 1,
+            lease_expires_at = now() + make_interval(secs => :seconds)
+        FROM free
+        WHERE p.document_id = free.document_id AND p.number = free.number
+        RETURNING p.number, p.attempts
+    ), touched AS (
+        UPDATE documents d SET touched_at = now() FROM (SELECT count(*) AS pages FROM leased) l
+        WHERE d.id = :document_id AND l.pages > 0 AND d.touched_at < now() - {_TOUCH_PRECISION}
     )
-    UPDATE pages p
-    SET status = 'leased', lease_token = :token, attempts = p.attempts + 1,
-        lease_expires_at = now() + make_interval(secs => :seconds)
-    FROM free
-    WHERE p.document_id = free.document_id AND p.number = free.number
-    RETURNING p.number, p.attempts
+    SELECT number, attempts FROM leased
 """)
 
 _TOUCH = text("UPDATE documents SET touched_at = now() WHERE id = :document_id")
@@ -59,21 +71,6 @@ _RELEASE = text("""
     WHERE document_id = :document_id AND lease_token = :token AND status = 'leased' AND number = ANY(:numbers)
 """)
 
-_FINISH_PAGES = text("""
-    UPDATE pages p
-    SET status = r.status, lease_token = NULL, lease_expires_at = NULL, finished_at = now(),
-        width = r.width, height = r.height, dpi = r.dpi, rotation = r.rotation, source = r.source, engine = r.engine,
-        text = r.text, detections = r.detections, words = r.words, confidence = r.confidence, timings = r.timings,
-        error_code = r.code, error_message = r.message
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-        page_number integer, status text, width integer, height integer, dpi double precision, rotation smallint,
-        source text, engine text, text text, detections jsonb, words jsonb, confidence double precision,
-        timings jsonb, code text, message text)
-    WHERE p.document_id = :document_id AND p.number = r.page_number
-      AND p.lease_token = :token AND p.status = 'leased'
-    RETURNING p.status
-""")
-
 # Pages that were given up by their last holder. The caller holds the document's row lock.
 _GIVE_UP = text(f"""
     WITH lost AS (
@@ -90,20 +87,60 @@ _GIVE_UP = text(f"""
 """)
 
 # The counter on the document's row. Its lock makes exactly one transaction see the last page.
-_COUNT = text("""
-    UPDATE documents
-    SET pages_done = pages_done + :done, pages_failed = pages_failed + :failed, touched_at = now(),
-        status = CASE
-            WHEN status <> 'running' OR pages_done + pages_failed + :done + :failed < pages_total THEN status
-            WHEN pages_failed + :failed = 0 THEN 'completed'
-            WHEN pages_done + :done = 0 THEN 'failed'
-            ELSE 'partial' END,
-        finished_at = CASE
-            WHEN status = 'running' AND pages_done + pages_failed + :done + :failed = pages_total THEN now()
-            ELSE finished_at END
-    WHERE id = :document_id
-    RETURNING status, pages_done, pages_failed, pages_total
+_ADD = f"""
+    pages_done = d.pages_done + c.done, pages_failed = d.pages_failed + c.failed,
+    touched_at = CASE WHEN d.touched_at < now() - {_TOUCH_PRECISION} THEN now() ELSE d.touched_at END,
+    status = CASE
+        WHEN d.status <> 'running' OR d.pages_done + d.pages_failed + c.done + c.failed < d.pages_total THEN d.status
+        WHEN d.pages_failed + c.failed = 0 THEN 'completed'
+        WHEN d.pages_done + c.done = 0 THEN 'failed'
+        ELSE 'partial' END,
+    finished_at = CASE
+        WHEN d.status = 'running' AND d.pages_done + d.pages_failed + c.done + c.failed = d.pages_total THEN now()
+        ELSE d.finished_at END
+"""
+
+_COUNT = text(f"""
+    UPDATE documents d SET {_ADD}
+    FROM (SELECT CAST(:done AS integer) AS done, CAST(:failed AS integer) AS failed) c
+    WHERE d.id = :document_id
+    RETURNING d.status, d.pages_done, d.pages_failed, d.pages_total
 """)
+
+# One statement, for the round trips. It holds its pages by number before it changes any, and counts them when all are
+# changed: pages before their document, as everywhere. Detections and words, which are nearly all of a page, come
+# together in `content` as they are stored; `rows` says where each is in it.
+_FINISH_PAGES = text(f"""
+    WITH held AS (
+        SELECT number FROM pages WHERE document_id = :document_id AND lease_token = :token AND status = 'leased'
+        ORDER BY number FOR UPDATE
+    ), finished AS (
+        UPDATE pages p
+        SET status = r.status, lease_token = NULL, lease_expires_at = NULL, finished_at = now(),
+            width = r.width, height = r.height, dpi = r.dpi, rotation = r.rotation, source = r.source,
+            engine = r.engine, text = r.text, detections = substring(:content, r.detections_at, r.detections_bytes),
+            words = substring(:content, r.words_at, r.words_bytes), confidence = r.confidence, timings = r.timings,
+            error_code = r.code, error_message = r.message
+        FROM held h, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+            page_number integer, status text, width integer, height integer, dpi double precision, rotation smallint,
+            source text, engine text, text text, detections_at integer, detections_bytes integer, words_at integer,
+            words_bytes integer, confidence double precision, timings jsonb, code text, message text)
+        WHERE h.number = r.page_number AND p.document_id = :document_id AND p.number = h.number
+          AND p.lease_token = :token AND p.status = 'leased'
+        RETURNING p.status
+    ), counted AS (
+        SELECT CAST(count(*) FILTER (WHERE status = 'done') AS integer) AS done,
+               CAST(count(*) FILTER (WHERE status = 'failed') AS integer) AS failed
+        FROM finished
+    )
+    UPDATE documents d SET {_ADD}
+    FROM counted c
+    WHERE d.id = :document_id AND c.done + c.failed > 0
+    RETURNING d.status, d.pages_done, d.pages_failed, d.pages_total
+""")
+
+_DETECTIONS = TypeAdapter(tuple[Detection, ...])
+_WORDS = TypeAdapter(tuple[Word, ...])
 
 # A document without a single page takes over the first page's error.
 _COPY_ERROR = text("""
@@ -168,7 +205,6 @@ def lease_pages(
         )
         leased = {int(row.number): int(row.attempts) for row in found}
         if leased:
-            session.execute(_TOUCH, {"document_id": document_id})
             tried = frozenset(page for page, count in leased.items() if count > 1)
             return Lease(document_id, token, tuple(sorted(leased)), tried)
     return None
@@ -202,21 +238,10 @@ def write_pages(session: Session, lease: Lease, pages: Sequence[PageText | PageE
 
     Pages that somebody else took over in the meantime are left as they are.
     """
-    _hold(session, lease)
-    written = [
-        row.status
-        for row in session.execute(
-            _FINISH_PAGES,
-            {
-                "document_id": lease.document_id,
-                "token": lease.token,
-                "rows": json.dumps([_row(page) for page in pages], ensure_ascii=False, allow_nan=False),
-            },
-        )
-    ]
-    if not written:
-        return None
-    return count_pages(session, lease.document_id, written.count("done"), written.count("failed"))
+    rows, content = _rows(pages)
+    values = {"document_id": lease.document_id, "token": lease.token, "rows": rows, "content": content}
+    counted = session.execute(_FINISH_PAGES, values).first()
+    return None if counted is None else progress_after(session, lease.document_id, counted)
 
 
 def give_up_pages(session: Session, document_id: UUID, *, attempts: int) -> Progress | None:
@@ -248,16 +273,37 @@ def _hold(session: Session, lease: Lease) -> None:
     session.execute(_HOLD, {"document_id": lease.document_id, "token": lease.token})
 
 
-def _row(page: PageText | PageError) -> dict[str, object]:
-    status = "done" if isinstance(page, PageText) else "failed"
-    return {"status": status, **page.model_dump(mode="json")}
+def _rows(pages: Sequence[PageText | PageError]) -> tuple[str, bytes]:
+    """The `rows` and the `content` of pages. Postgres counts bytes from 1."""
+    rows: list[dict[str, object]] = []
+    content = bytearray()
+    for page in pages:
+        if isinstance(page, PageError):
+            rows.append({"status": "failed", **page.model_dump(mode="json")})
+            continue
+        row = {"status": "done", **page.model_dump(mode="json", exclude={"detections", "words"})}
+        for name, part in (
+            ("detections", _DETECTIONS.dump_json(page.detections)),
+            ("words", _WORDS.dump_json(page.words)),
+        ):
+            stored = compress(part)
+            row |= {f"{name}_at": len(content) + 1, f"{name}_bytes": len(stored)}
+            content += stored
+        rows.append(row)
+    return json.dumps(rows, ensure_ascii=False, allow_nan=False), bytes(content)
 
 
 def count_pages(session: Session, document_id: UUID, done: int, failed: int) -> Progress:
     """Add pages that have ended to their document's counts, in the transaction that ended them."""
-    row = session.execute(_COUNT, {"document_id": document_id, "done": done, "failed": failed}).one()
-    if row.status == "failed":
+    counted = session.execute(_COUNT, {"document_id": document_id, "done": done, "failed": failed}).one()
+    return progress_after(session, document_id, counted)
+
+
+def progress_after(session: Session, document_id: UUID, counted: Row[Any]) -> Progress:
+    """What a document's counts are after pages were added to them, and what its end brings with it."""
+    if counted.status == "failed":
         # A statement of its own: it must see what others committed while this one waited for the row.
         session.execute(_COPY_ERROR, {"document_id": document_id})
-    finished = row.pages_done + row.pages_failed == row.pages_total and row.status in ("completed", "partial", "failed")
-    return Progress(row.status, row.pages_done, row.pages_failed, row.pages_total, finished)
+    ended = counted.status in ("completed", "partial", "failed")
+    finished = ended and counted.pages_done + counted.pages_failed == counted.pages_total
+    return Progress(counted.status, counted.pages_done, counted.pages_failed, counted.pages_total, finished)

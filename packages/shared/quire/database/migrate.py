@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, text
 
-from quire.database.engine import get_engine
+from quire.database.engine import patient_engine
 
 # Any constant will do, as long as nothing else uses it.
 _ADVISORY_LOCK = 0x51756972
@@ -24,7 +24,7 @@ def alembic_config() -> Config:
 
 def upgrade(engine: Engine | None = None, revision: str = "head") -> None:
     """Bring the schema to `revision`."""
-    _run(engine or get_engine(), lambda config: command.upgrade(config, revision))
+    _run(engine or patient_engine(), lambda config: command.upgrade(config, revision))
 
 
 def downgrade(engine: Engine, revision: str) -> None:

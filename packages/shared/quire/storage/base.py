@@ -44,6 +44,9 @@ class ObjectStore(Protocol):
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        """Remove every object whose key begins with `prefix`, which ends with a slash; none is no error."""
+
     def check(self, bucket: str) -> None:
         """Return if the bucket can be reached with these credentials."""
 

@@ -62,6 +62,12 @@ class FolderStore:
         with suppress(ObjectNotFound), _translated(bucket, key):
             path.unlink()
 
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        """See `ObjectStore.delete_prefix`."""
+        folder = self._path(bucket, prefix.removesuffix("/"))
+        with suppress(ObjectNotFound), _translated(bucket, prefix):
+            shutil.rmtree(folder)
+
     def check(self, bucket: str) -> None:
         """See `ObjectStore.check`. The folder is made where it is missing."""
         with _translated(bucket, ""):

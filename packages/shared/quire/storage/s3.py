@@ -53,8 +53,9 @@ class S3Store:
                 aws_secret_access_key=secret.get_secret_value() if secret else None,
                 config=Config(
                     connect_timeout=5,
-                    read_timeout=30,
-                    retries={"mode": "standard", "max_attempts": 4},
+                    # A store that takes requests and answers none costs a minute. The next try is the caller's.
+                    read_timeout=20,
+                    retries={"mode": "standard", "total_max_attempts": 3},
                     # Backblaze B2 and older MinIO refuse the checksums that newer boto3 adds by default.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
@@ -96,6 +97,13 @@ class S3Store:
         """See `ObjectStore.delete`."""
         with _translated(bucket, key):
             self._client.delete_object(Bucket=bucket, Key=key)
+
+    def delete_prefix(self, bucket: str, prefix: str) -> None:
+        """See `ObjectStore.delete_prefix`. One by one: not every store knows how to delete many at once."""
+        with _translated(bucket, prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for found in page.get("Contents", ()):
+                    self._client.delete_object(Bucket=bucket, Key=found["Key"])
 
     def check(self, bucket: str) -> None:
         """See `ObjectStore.check`."""

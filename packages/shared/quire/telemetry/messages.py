@@ -28,6 +28,13 @@ def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
         headers[TRACEPARENT] = current
 
 
+def traceparent_of(request: Any) -> str | None:
+    """The span that published the message of a running task (`task.request`), if it says so."""
+    found = request.get(TRACEPARENT)
+    # Whoever can write to Redis can put anything there.
+    return found if isinstance(found, str) else None
+
+
 def published_at(message: bytes) -> float | None:
     """When a message was published, in seconds since the epoch; None if it does not say. `message` as Redis has it."""
     try:

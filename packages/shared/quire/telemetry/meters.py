@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
-from quire.contracts import PageError, PageText
+from quire.contracts import PageError, PageSourceKind, PageText
 from quire.errors import SettingsError
 from quire.settings import get_settings, set_default_environment
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Histogram
 
+_STAGES: Final = ("text_layer", "render", "ocr")
 # From a page's own text layer to a page of a newspaper on a slow machine.
 _STAGE_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _BATCH_PAGES: Final = (1, 2, 3, 4, 6, 8, 16, 32)
@@ -57,7 +58,7 @@ def _define(registry: CollectorRegistry | None) -> _Meters:
         ),
         stages=Histogram(
             "quire_page_stage_seconds",
-            "What a page took, by stage: text_layer, render, ocr.",
+            f"What a page took, by stage: {', '.join(_STAGES)}.",
             ["stage"],
             buckets=_STAGE_SECONDS,
             registry=registry,
@@ -83,7 +84,12 @@ def _define(registry: CollectorRegistry | None) -> _Meters:
 
 def begin() -> None:
     """Have the meters of this process show zeros, before there is anything to count."""
-    _meters()
+    meters = _meters()
+    if meters is not None:
+        for source in get_args(PageSourceKind):
+            meters.pages.labels(source, "done")
+        for stage in _STAGES:
+            meters.stages.labels(stage)
 
 
 def record_lease(tried: int) -> None:
@@ -141,7 +147,7 @@ def serve(folder: Path, port: int) -> Callable[[], None]:
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     try:
         server, thread = start_http_server(port, registry=registry)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from quire.database.engine import get_engine
+from quire.database.engine import patient_engine
 from quire.database.tables import Base
 
 
@@ -19,5 +19,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     _run(given)
 else:
-    with get_engine().begin() as opened:
+    with patient_engine().begin() as opened:
         _run(opened)

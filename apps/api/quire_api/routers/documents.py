@@ -1,0 +1,229 @@
+"""Documents: submitted, listed, looked at, cancelled, read again, deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from quire import jobs
+from quire.contracts import DocumentStatus, OcrOptions, Priority
+from quire.database import listing
+from quire.database.engine import transaction
+from quire.deletion import delete_document
+from quire.errors import AlreadyEnded, InvalidPayload, NothingFailed
+from quire.settings import get_settings
+from quire.storage import get_store
+from quire_api import problems
+from quire_api.caller import Caller, CurrentCaller
+from quire_api.document_view import DocumentView, document_view, document_view_now
+from quire_api.idempotency import RequestKey
+from quire_api.imports import accept_object, accept_url
+from quire_api.uploads import accept_upload, digest_of
+from quire_api.visible import visible_document
+
+router = APIRouter(prefix="/api/v1/documents", tags=["documents"])
+
+NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"description": "`document_not_found`", "model": problems.Problem}
+}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key with the same request gets the first answer's document.",
+    ),
+]
+
+
+class ReadingOptions(OcrOptions):
+    """How a document is read, and when."""
+
+    priority: Priority = Field("interactive", description="interactive documents are read before those in bulk")
+    owner: str = Field("", max_length=255, description="Only without keys: documents of different owners take turns.")
+
+    def ocr_options(self) -> OcrOptions:
+        """The part that decides the text."""
+        return OcrOptions(**{name: getattr(self, name) for name in OcrOptions.model_fields})
+
+
+class Import(ReadingOptions):
+    """An object of the store, or an address, to read: exactly one of `key` and `url`."""
+
+    key: str | None = Field(None, min_length=1, max_length=1024)
+    bucket: str | None = Field(None, min_length=1, max_length=255)
+    url: str | None = Field(None, min_length=1, max_length=2048, pattern=r"^https?://")
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> Import:
+        if (self.key is None) == (self.url is None):
+            raise ValueError("give either key or url")
+        return self
+
+
+class DocumentList(BaseModel):
+    """Documents, the newest first. `next_cursor` asks for those that follow; None at the end."""
+
+    items: list[DocumentView]
+    next_cursor: str | None
+
+
+def reading_options(
+    pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
+    lang_hints: Annotated[list[str] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
+    mode: Annotated[Literal["text"], Form()] = "text",
+    text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
+    dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
+    min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
+    priority: Annotated[Priority, Form()] = "interactive",
+    owner: Annotated[str, Form(max_length=255)] = "",
+) -> ReadingOptions:
+    """The options of a form."""
+    try:
+        return ReadingOptions(
+            pages=pages,
+            lang_hints=tuple(lang_hints or ()),
+            mode=mode,
+            text_layer=text_layer,
+            dpi=dpi,
+            min_confidence=min_confidence,
+            priority=priority,
+            owner=owner,
+        )
+    except ValidationError as error:
+        raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
+
+
+@router.post("", status_code=202, summary="Upload a document")
+def create(
+    file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
+    options: Annotated[ReadingOptions, Depends(reading_options)],
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
+) -> DocumentView:
+    """Store a file and queue it. It is accepted while Redis is down, too, and read when that is back."""
+    owner = owner_of(options.owner, caller)
+    request_key = RequestKey.of(owner, idempotency_key, options)
+    document_id = accept_upload(
+        file.file,
+        file.filename,
+        options.ocr_options(),
+        get_settings(),
+        get_store(),
+        owner=owner,
+        priority=options.priority,
+        request_key=request_key and request_key.with_content(digest_of(file.file)),
+    )
+    return _view(document_id, caller)
+
+
+@router.post("/import", status_code=202, summary="Read a stored object or an address")
+def import_document(source: Import, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> DocumentView:
+    """Queue an object that is in the store already, or fetch what is at an address and queue that."""
+    owner = owner_of(source.owner, caller)
+    settings, store, options = get_settings(), get_store(), source.ocr_options()
+    request_key = RequestKey.of(owner, idempotency_key, source)
+    if source.url is not None:
+        document_id = accept_url(
+            source.url, options, settings, store, owner=owner, priority=source.priority, request_key=request_key
+        )
+    else:
+        assert source.key is not None
+        document_id = accept_object(
+            source.key,
+            source.bucket,
+            options,
+            settings,
+            store,
+            owner=owner,
+            priority=source.priority,
+            may_name_uploads=caller.owner is None,
+            request_key=request_key,
+        )
+    return _view(document_id, caller)
+
+
+@router.get("", summary="List documents")
+def list_all(
+    caller: CurrentCaller,
+    status: DocumentStatus | None = None,
+    filename: Annotated[str | None, Query(max_length=255, description="a part of it, in any case")] = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> DocumentList:
+    """The caller's documents, the newest first."""
+    filters = listing.Filters(caller.owner, status, filename, created_after, created_before)
+    with transaction() as session:
+        found, following = listing.list_documents(session, filters, limit=limit, cursor=cursor)
+        return DocumentList(items=[document_view(each) for each in found], next_cursor=following)
+
+
+@router.get("/{document_id}", responses=NOT_FOUND, summary="Look at a document")
+def get_one(document_id: UUID, caller: CurrentCaller) -> DocumentView:
+    """A document, how far it is, and about when it will be done."""
+    return _view(document_id, caller)
+
+
+@router.post(
+    "/{document_id}/cancel",
+    responses=NOT_FOUND | {409: {"description": "`already_ended`", "model": problems.Problem}},
+    summary="Cancel a document",
+)
+def cancel(document_id: UUID, caller: CurrentCaller) -> DocumentView:
+    """Stop reading: pages in work are finished, no others begun."""
+    _require_visible(document_id, caller)
+    if not jobs.cancel(document_id):
+        raise AlreadyEnded(f"Document {document_id} has ended: there is nothing to cancel.")
+    return _view(document_id, caller)
+
+
+@router.post(
+    "/{document_id}/retry",
+    status_code=202,
+    responses=NOT_FOUND | {409: {"description": "`nothing_failed`", "model": problems.Problem}},
+    summary="Read failed pages again",
+)
+def retry(document_id: UUID, caller: CurrentCaller) -> DocumentView:
+    """Have the pages that failed read again, those alone; or open the document again, if that failed."""
+    _require_visible(document_id, caller)
+    if not jobs.retry(document_id):
+        raise NothingFailed(f"No page of document {document_id} has failed: there is nothing to read again.")
+    return _view(document_id, caller)
+
+
+@router.delete("/{document_id}", status_code=204, responses=NOT_FOUND, summary="Delete a document")
+def delete(document_id: UUID, caller: CurrentCaller) -> None:
+    """Delete a document for good: its text, its upload and what was made from it."""
+    _require_visible(document_id, caller)
+    jobs.cancel(document_id)
+    delete_document(get_settings(), get_store(), document_id)
+
+
+def owner_of(named: str, caller: Caller) -> str:
+    """Whose a new document is.
+
+    Raises:
+        InvalidPayload: the caller's key belongs to another owner than the one named.
+    """
+    if caller.owner is None:
+        return named
+    if named not in ("", caller.owner):
+        raise InvalidPayload("owner: documents belong to the owner of the key that is used. Leave the field out.")
+    return caller.owner
+
+
+def _view(document_id: UUID, caller: Caller) -> DocumentView:
+    with transaction() as session:
+        return document_view_now(session, visible_document(session, document_id, caller))
+
+
+def _require_visible(document_id: UUID, caller: Caller) -> None:
+    with transaction() as session:
+        visible_document(session, document_id, caller)

@@ -1,0 +1,96 @@
+"""What a worker shows of itself: its log lines, its metrics, and the trace that each ticket belongs to."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, bootsteps, signals
+from opentelemetry.trace import SpanKind
+from sqlalchemy import Engine
+
+from quire.database import documents
+from quire.database.engine import transaction
+from quire.errors import SettingsError
+from quire.settings import Settings, get_settings
+from quire.telemetry import logs, meters, tracing
+from quire.telemetry.context import bound
+from runtime.binding import TaskContext
+
+logger = logging.getLogger(__name__)
+
+
+def install(app: Celery, settings: Settings) -> None:
+    """Connect to the signals and start-up steps of workers of this app."""
+    logs.configure_worker(settings)
+    tracing.name_service("quire-worker")
+    # A pool process ends without Python's exit handlers.
+    signals.worker_process_shutdown.connect(_send_spans, weak=False)
+    if settings.quire_metrics_port is not None:
+        app.steps["worker"].add(MetricsServer)
+        signals.celeryd_after_setup.connect(_prepare_meters, weak=False)
+        signals.worker_process_init.connect(_begin_meters, weak=False)
+
+
+@contextmanager
+def ticket_of(document_id: UUID, database: Engine, context: TaskContext) -> Iterator[None]:
+    """Work on a ticket: its log lines name the document, its spans belong to the trace that submitted it."""
+    with bound(document=document_id):
+        if not tracing.is_on():
+            yield
+            return
+        with transaction(database) as session:
+            document = documents.get(session, document_id)
+            submitted = document.traceparent if document is not None else None
+        with tracing.span(
+            "ticket",
+            parent=submitted or context.traceparent,
+            link=context.traceparent,
+            kind=SpanKind.CONSUMER,
+            attributes={"quire.document_id": str(document_id), "quire.task_id": context.task_id},
+        ):
+            yield
+
+
+class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Serves the metrics of all processes of a worker on `QUIRE_METRICS_PORT`."""
+
+    # After the pool: its processes are forked from one that has no threads yet.
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._stop: Callable[[], None] | None = None
+
+    def start(self, worker: Any) -> None:
+        """Begin to serve, or end the worker with a sentence."""
+        settings = get_settings()
+        assert settings.quire_metrics_port is not None
+        try:
+            self._stop = meters.serve(meters.folder_of(settings.quire_runtime_dir), settings.quire_metrics_port)
+        except SettingsError as error:
+            logger.critical("%s", error.message)
+            raise SystemExit(1) from None
+
+    def stop(self, worker: Any) -> None:
+        """Stop serving, and forget what was counted."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+        shutil.rmtree(meters.folder_of(get_settings().quire_runtime_dir), ignore_errors=True)
+
+
+def _prepare_meters(**_: Any) -> None:
+    meters.prepare(meters.folder_of(get_settings().quire_runtime_dir))
+
+
+def _begin_meters(**_: Any) -> None:
+    meters.begin()
+
+
+def _send_spans(**_: Any) -> None:
+    tracing.shut_down()

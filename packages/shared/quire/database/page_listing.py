@@ -1,0 +1,85 @@
+"""Pages of a document, a few at a time, finished or not; and those that a text is on."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
+
+from quire.contracts import Box
+from quire.database.tables import Page
+
+_STATUSES: dict[str, str] = {"pending": "pending", "running": "leased", "done": "done", "failed": "failed"}
+# Pages whose text is in memory at once.
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Match:
+    """A line that a text was found in. `line` is its index on the page, from 0; `box` is in pixels of the image."""
+
+    page_number: int
+    line: int
+    text: str
+    box: Box
+
+
+def list_pages(
+    session: Session,
+    document_id: UUID,
+    *,
+    limit: int,
+    after: int = 0,
+    status: Literal["pending", "running", "done", "failed"] | None = None,
+    text_only: bool = False,
+) -> list[Page]:
+    """The first `limit` pages with a number greater than `after`. With `text_only` boxes are not read."""
+    statement = select(Page).where(Page.document_id == document_id, Page.number > after)
+    if status is not None:
+        statement = statement.where(Page.status == _STATUSES[status])
+    if text_only:
+        statement = statement.options(defer(Page.detections), defer(Page.words))
+    return list(session.scalars(statement.order_by(Page.number).limit(limit)))
+
+
+def get_page(session: Session, document_id: UUID, number: int) -> Page | None:
+    """One page, or None."""
+    return session.get(Page, (document_id, number))
+
+
+def search(session: Session, document_id: UUID, wanted: str, *, after: int = 0) -> Iterator[Match]:
+    """Lines that contain a text, page by page from the one after `after`. Case and accents make no difference."""
+    folded = fold(wanted)
+    while pages := _texts(session, document_id, after):
+        for number, text in pages:
+            if folded in fold(text or ""):
+                yield from _lines(session, document_id, number, folded)
+        after = pages[-1][0]
+
+
+def fold(text: str) -> str:
+    """A text as it is compared: without case, accents, and what runs of white space consist of."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(each for each in decomposed if not unicodedata.combining(each)).split())
+
+
+def _texts(session: Session, document_id: UUID, after: int) -> list[tuple[int, str | None]]:
+    statement = (
+        select(Page.number, Page.text)
+        .where(Page.document_id == document_id, Page.number > after, Page.status == "done")
+        .order_by(Page.number)
+        .limit(_AT_ONCE)
+    )
+    return [(number, text) for number, text in session.execute(statement)]
+
+
+def _lines(session: Session, document_id: UUID, number: int, folded: str) -> Iterator[Match]:
+    detections = session.scalar(select(Page.detections).where(Page.document_id == document_id, Page.number == number))
+    for line, found in enumerate(detections or ()):
+        if folded in fold(found["text"]):
+            yield Match(number, line, found["text"], found["box"])
