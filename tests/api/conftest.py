@@ -50,6 +50,7 @@ class Replicas:
             "QUIRE_OBJECT_DIR": str(self.folder / "objects"),
             "QUIRE_RUNTIME_DIR": str(self.folder / "run"),
             "QUIRE_BUCKETS": BUCKET,
+            "QUIRE_AUTH": "off",
         }
 
     def add(self) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from quire import __version__
 from quire.errors import SettingsError
 from quire.settings import Settings
 from quire_api import problems, web
+from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
-from quire_api.routers import documents, events, health, jobs, metrics, ocr, pages
+from quire_api.routers import documents, events, health, jobs, me, metrics, ocr, pages
 from quire_api.uploads import UploadLimit
 
 
@@ -31,13 +32,11 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one is the outermost.
     app.add_middleware(Observed)
     problems.install(app)
-    app.include_router(ocr.router)
-    app.include_router(documents.router)
-    app.include_router(pages.router)
-    app.include_router(jobs.router)
-    app.include_router(events.router)
+    for router in (ocr.router, documents.router, pages.router, jobs.router, events.router):
+        app.include_router(router, dependencies=[Depends(require_documents)])
+    app.include_router(me.router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    app.include_router(metrics.router, dependencies=[Depends(require("metrics"))])
     # The last one: its addresses give way to all others.
     web.install(app)
     return app

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from quire.errors import QuireError
+from quire.errors import QuireError, TooMuch, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,10 @@ _STATUS: Final = {
     "document_not_found": HTTPStatus.NOT_FOUND,
     "job_not_found": HTTPStatus.NOT_FOUND,
     "job_expired": HTTPStatus.NOT_FOUND,
+    "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "quota_exceeded": HTTPStatus.TOO_MANY_REQUESTS,
     "already_ended": HTTPStatus.CONFLICT,
     "nothing_failed": HTTPStatus.CONFLICT,
     "not_finished": HTTPStatus.CONFLICT,
@@ -70,8 +74,15 @@ async def _on_quire_error(request: Request, error: Exception) -> JSONResponse:
     status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
-    headers = {"Retry-After": "5"} if error.retryable else None
-    return problem(status, error.code, error.message, headers)
+    return problem(status, error.code, error.message, _headers(error))
+
+
+def _headers(error: QuireError) -> dict[str, str] | None:
+    if isinstance(error, TooMuch):
+        return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": "5"} if error.retryable else None
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -72,6 +72,38 @@ class JobCancelled(QuireError):
     code = "job_cancelled"
 
 
+class Unauthorized(QuireError):
+    """A call of the API without a valid key."""
+
+    code = "unauthorized"
+
+
+class Forbidden(QuireError):
+    """A call of the API that its key does not allow."""
+
+    code = "forbidden"
+
+
+class TooMuch(QuireError):
+    """Base of the limits on what a caller may ask for. `retry_after` is the seconds until there is room again."""
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(TooMuch):
+    """A key's requests of this minute are used up."""
+
+    code = "rate_limited"
+
+
+class QuotaExceeded(TooMuch):
+    """A key's pages of this day are used up."""
+
+    code = "quota_exceeded"
+
+
 class AlreadyEnded(QuireError):
     """A document that has ended was to be cancelled."""
 

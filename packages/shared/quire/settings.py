@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str | None = None
     otel_exporter_otlp_traces_endpoint: str | None = None
 
+    # Who may call the API.
+    quire_auth: Literal["required", "off"] = "required"
+
     # The command line.
     quire_api_url: str = "http://127.0.0.1:8000"
     quire_api_key: SecretStr | None = None

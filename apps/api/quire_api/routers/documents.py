@@ -18,7 +18,7 @@ from quire.errors import AlreadyEnded, InvalidPayload, NothingFailed
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api import problems
-from quire_api.caller import Caller, CurrentCaller
+from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object, accept_url
@@ -107,6 +107,7 @@ def create(
     idempotency_key: IdempotencyKey = None,
 ) -> DocumentView:
     """Store a file and queue it. It is accepted while Redis is down, too, and read when that is back."""
+    require_quota(caller)
     owner = owner_of(options.owner, caller)
     request_key = RequestKey.of(owner, idempotency_key, options)
     document_id = accept_upload(
@@ -125,6 +126,7 @@ def create(
 @router.post("/import", status_code=202, summary="Read a stored object or an address")
 def import_document(source: Import, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> DocumentView:
     """Queue an object that is in the store already, or fetch what is at an address and queue that."""
+    require_quota(caller)
     owner = owner_of(source.owner, caller)
     settings, store, options = get_settings(), get_store(), source.ocr_options()
     request_key = RequestKey.of(owner, idempotency_key, source)
@@ -204,19 +206,6 @@ def delete(document_id: UUID, caller: CurrentCaller) -> None:
     _require_visible(document_id, caller)
     jobs.cancel(document_id)
     delete_document(get_settings(), get_store(), document_id)
-
-
-def owner_of(named: str, caller: Caller) -> str:
-    """Whose a new document is.
-
-    Raises:
-        InvalidPayload: the caller's key belongs to another owner than the one named.
-    """
-    if caller.owner is None:
-        return named
-    if named not in ("", caller.owner):
-        raise InvalidPayload("owner: documents belong to the owner of the key that is used. Leave the field out.")
-    return caller.owner
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:

@@ -18,10 +18,10 @@ from quire.job import Job
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api import problems
-from quire_api.caller import CurrentCaller
+from quire_api.caller import CurrentCaller, owner_of, require_quota
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object
-from quire_api.routers.documents import IdempotencyKey, ReadingOptions, owner_of
+from quire_api.routers.documents import IdempotencyKey, ReadingOptions
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
@@ -59,6 +59,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 @router.post("/submit", status_code=202, summary="Submit a stored object")
 def submit(submission: Submission, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> Submitted:
     """Queue an object that is in the store. It is accepted while Redis is down, too, and read when that is back."""
+    require_quota(caller)
     owner = owner_of(submission.owner, caller)
     call_id = accept_object(
         submission.key,

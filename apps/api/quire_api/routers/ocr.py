@@ -12,10 +12,12 @@ from quire.contracts import Detection, OcrOptions, PageError, Priority
 from quire.database import documents
 from quire.database.engine import transaction
 from quire.database.tables import Document
-from quire.errors import DocumentNotFound, InvalidPayload
+from quire.errors import InvalidPayload
 from quire.settings import get_settings
 from quire.storage import get_store
+from quire_api.caller import CurrentCaller, owner_of, require_quota
 from quire_api.uploads import accept_upload
+from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/ocr", tags=["ocr"])
 
@@ -72,6 +74,8 @@ def process(
         Priority, Form(description="interactive documents are read before those in bulk")
     ] = "interactive",
     owner: Annotated[str, Form(max_length=255, description="documents of different owners take turns")] = "",
+    *,
+    caller: CurrentCaller,
 ) -> Accepted:
     """Store a document and queue it for OCR."""
     try:
@@ -84,19 +88,24 @@ def process(
         )
     except ValidationError as error:
         raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
+    require_quota(caller)
     task_id = accept_upload(
-        file.file, file.filename, options, get_settings(), get_store(), owner=owner, priority=priority
+        file.file,
+        file.filename,
+        options,
+        get_settings(),
+        get_store(),
+        owner=owner_of(owner, caller),
+        priority=priority,
     )
     return Accepted(task_id=task_id)
 
 
 @router.get("/results/{task_id}", response_model_exclude_none=True)
-def results(task_id: UUID) -> TaskResult:
+def results(task_id: UUID, caller: CurrentCaller) -> TaskResult:
     """How far a task is, and its detections when it has ended."""
     with transaction() as session:
-        document = documents.get(session, task_id)
-        if document is None:
-            raise DocumentNotFound(f"There is no task {task_id}.")
+        document = visible_document(session, task_id, caller)
         output: dict[str, Any] | None = None
         if document.status in ("completed", "partial"):
             output = {

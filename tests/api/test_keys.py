@@ -1,0 +1,248 @@
+"""Who may call the API, how often, and what they see."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from quire import keys
+from quire.cli.samples import sample_photo
+from quire.database.engine import transaction
+from quire.embedded import ChildProcess
+from quire.embedded.processes import free_port
+from quire.errors import InvalidPayload
+from quire.settings import Settings, get_settings
+from quire_api.app import create_app
+from tests.api.conftest import API, Replicas
+from tests.integration.page_flow_bench import Bench
+
+DOCUMENTS = "/api/v1/documents"
+# What anybody may ask.
+PUBLIC = {"/health", "/livez", "/readyz"}
+
+
+def make_key(database: Engine, owner: str, *scopes: str, **limits: Any) -> tuple[UUID, dict[str, str]]:
+    """A key's id, and the headers of who has it."""
+    with transaction(database) as session:
+        key, secret = keys.create_key(session, name="test", owner=owner, scopes=scopes or keys.USUAL_SCOPES, **limits)
+        return key.id, {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture(scope="package")
+def guarded(replicas: Replicas, replicas_database: Engine) -> Iterator[httpx.Client]:
+    """A client without a key, of a replica that asks for keys."""
+    make_key(replicas_database, "somebody")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--no-access-log"]
+    env = replicas.environment | {"QUIRE_AUTH": "required"}
+    with (
+        ChildProcess(command, log=replicas.folder / "guarded.log", env=env, cwd=API) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        wait_until_ready(client, process)
+        yield client
+
+
+def wait_until_ready(client: httpx.Client, process: ChildProcess) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            client.get("/health").raise_for_status()
+            return
+        except httpx.HTTPError:
+            assert process.exit_status is None, process.last_lines(40)
+            assert time.monotonic() < deadline, process.last_lines(40)
+            time.sleep(0.05)
+
+
+def upload(client: httpx.Client, headers: dict[str, str], **form: str) -> httpx.Response:
+    return client.post(DOCUMENTS, files={"file": ("photo.jpg", sample_photo())}, data=form, headers=headers)
+
+
+def test_nothing_is_answered_without_a_key_but_whether_the_service_lives(guarded: httpx.Client):
+    paths = guarded.get("/openapi.json").json()["paths"]
+    assert len(paths) > 15
+    for path, methods in paths.items():
+        for method in methods:
+            url = path.replace("{number}", "1").replace("{format}", "txt")
+            while "{" in url:
+                before, _, rest = url.partition("{")
+                url = f"{before}{uuid4()}{rest.partition('}')[2]}"
+            answer = guarded.request(method, url)
+            if path in PUBLIC:
+                assert answer.status_code in (200, 503), path
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), (method, path)
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_key_says_who_one_is(guarded: httpx.Client, replicas_database: Engine):
+    _, headers = make_key(replicas_database, "ada")
+    expected = {"owner": "ada", "scopes": sorted(keys.USUAL_SCOPES), "auth": True}
+    assert guarded.get("/api/v1/me", headers=headers).json() == expected
+    other_way = {"X-API-Key": headers["Authorization"].removeprefix("Bearer ")}
+    assert guarded.get("/api/v1/me", headers=other_way).json() == expected
+    for wrong in ("qk_unknown", "Basic abc", "qk_" + "x" * 5000):
+        assert guarded.get("/api/v1/me", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
+
+
+def test_the_documents_of_others_do_not_exist(guarded: httpx.Client, replicas_database: Engine):
+    _, ada = make_key(replicas_database, "ada")
+    _, ada_too = make_key(replicas_database, "ada")
+    _, bob = make_key(replicas_database, "bob")
+    _, admin = make_key(replicas_database, "root", "admin")
+    document = upload(guarded, ada).json()
+    assert document["owner"] == "ada"
+    url = f"{DOCUMENTS}/{document['id']}"
+    for headers, status in ((ada, 200), (ada_too, 200), (admin, 200), (bob, 404)):
+        assert guarded.get(url, headers=headers).status_code == status
+    asked: list[Callable[[], httpx.Response]] = [
+        lambda: guarded.get(f"{url}/pages", headers=bob),
+        lambda: guarded.get(f"{url}/pages/1", headers=bob),
+        lambda: guarded.get(f"{url}/pages/1/image", headers=bob),
+        lambda: guarded.get(f"{url}/search", params={"q": "x"}, headers=bob),
+        lambda: guarded.get(f"{url}/events", headers=bob),
+        lambda: guarded.post(f"{url}/cancel", headers=bob),
+        lambda: guarded.post(f"{url}/retry", headers=bob),
+        lambda: guarded.delete(url, headers=bob),
+        lambda: guarded.get(f"/api/v1/result/{document['id']}", headers=bob),
+        lambda: guarded.get(f"/api/v1/ocr/results/{document['id']}", headers=bob),
+    ]
+    for ask in asked:
+        assert ask().status_code == 404
+    assert document["id"] not in guarded.get(DOCUMENTS, headers=bob).text
+    assert document["id"] in guarded.get(DOCUMENTS, headers=ada_too).text
+    # By its key somebody else's upload cannot be had either.
+    stolen = guarded.post(f"{DOCUMENTS}/import", json={"key": document["key"]}, headers=bob)
+    assert (stolen.status_code, stolen.json()["code"]) == (404, "object_not_found")
+
+
+def test_a_key_makes_documents_of_its_own_owner_only(guarded: httpx.Client, replicas_database: Engine):
+    _, ada = make_key(replicas_database, "ada")
+    refused = upload(guarded, ada, owner="bob")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_payload")
+    _, admin = make_key(replicas_database, "root", "admin")
+    assert upload(guarded, admin, owner="bob").json()["owner"] == "bob"
+
+
+def test_a_key_does_what_its_scopes_say(guarded: httpx.Client, replicas_database: Engine):
+    _, reader = make_key(replicas_database, "ada", "documents:read")
+    assert guarded.get(DOCUMENTS, headers=reader).status_code == 200
+    for refused in (upload(guarded, reader), guarded.get("/metrics", headers=reader)):
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    _, metrics = make_key(replicas_database, "monitor", "metrics")
+    assert guarded.get("/metrics", headers=metrics).status_code == 200
+    assert guarded.get(DOCUMENTS, headers=metrics).status_code == 403
+
+
+def test_a_revoked_or_expired_key_is_worthless(guarded: httpx.Client, replicas_database: Engine):
+    key_id, headers = make_key(replicas_database, "ada")
+    with transaction(replicas_database) as session:
+        assert keys.revoke_key(session, key_id)
+        assert not keys.revoke_key(session, key_id)
+    assert guarded.get("/api/v1/me", headers=headers).status_code == 401
+    _, expired = make_key(replicas_database, "ada", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert guarded.get("/api/v1/me", headers=expired).status_code == 401
+    # One that was in use works for the seconds that it is remembered, and no longer.
+    key_id, used = make_key(replicas_database, "ada")
+    assert guarded.get("/api/v1/me", headers=used).status_code == 200
+    with transaction(replicas_database) as session:
+        keys.revoke_key(session, key_id)
+    deadline = time.monotonic() + 8
+    while guarded.get("/api/v1/me", headers=used).status_code != 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_key_may_ask_so_often_a_minute(guarded: httpx.Client, replicas_database: Engine):
+    _, headers = make_key(replicas_database, "ada", requests_per_minute=5)
+    answers = [guarded.get("/api/v1/me", headers=headers) for _ in range(12)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    # The minute may turn in between.
+    assert len(refused) in range(2, 8)
+    assert refused[0].json()["code"] == "rate_limited"
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
+
+
+def test_an_owner_may_have_so_many_pages_read_a_day(
+    guarded: httpx.Client, replicas_database: Engine, replicas_bench: Bench
+):
+    owner = uuid4().hex
+    _, headers = make_key(replicas_database, owner, pages_per_day=1)
+    document = upload(guarded, headers).json()
+    replicas_bench.flow.work(UUID(document["id"]))
+    for refused in (
+        upload(guarded, headers),
+        guarded.post("/api/v1/submit", json={"key": "a"}, headers=headers),
+        guarded.post("/api/v1/ocr/process", files={"file": ("photo.jpg", sample_photo())}, headers=headers),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 86400
+    # Deleting it does not give the page back.
+    assert guarded.delete(f"{DOCUMENTS}/{document['id']}", headers=headers).status_code == 204
+    assert upload(guarded, headers).status_code == 429
+
+
+def test_nothing_of_a_secret_is_kept(guarded: httpx.Client, replicas_database: Engine, replicas: Replicas):
+    _, headers = make_key(replicas_database, "ada")
+    secret = headers["Authorization"].removeprefix("Bearer ")
+    guarded.get("/api/v1/me", headers=headers)
+    guarded.get("/api/v1/nothing", headers=headers)
+    with transaction(replicas_database) as session:
+        rows = session.execute(text("SELECT api_keys::text FROM api_keys")).scalars().all()
+    assert any(secret[:9] in row for row in rows)
+    assert not any(secret[9:] in row for row in rows)
+    assert secret not in (replicas.folder / "guarded.log").read_text()
+
+
+def test_an_api_without_any_key_does_not_start(database_url: str, replicas: Replicas):
+    env = replicas.environment | {"QUIRE_AUTH": "required", "DATABASE_URL": database_url}
+    run = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", str(free_port())],
+        env=env, cwd=API, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert run.returncode != 0
+    assert "quire keys create" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("127.1.2.3", 200), ("[::1]", 200), ("10.0.0.5", 403), ("[fd00::5]", 403)],
+)
+def test_without_keys_only_this_machine_is_answered(address: str, status: int, monkeypatch: pytest.MonkeyPatch):
+    """Whatever address the server was told to listen on, requests say which one they came to."""
+    monkeypatch.setenv("QUIRE_AUTH", "off")
+    get_settings.cache_clear()
+    app = create_app(Settings(database_url="postgresql://unused"))
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{address}:8000") as client:
+            return await client.get("/api/v1/me")
+
+    try:
+        answer = asyncio.run(ask())
+    finally:
+        get_settings.cache_clear()
+    assert answer.status_code == status
+    if status == 403:
+        assert "QUIRE_AUTH" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"scopes": ["documents:burn"]}, {"scopes": []}, {"owner": " "}, {"name": ""}, {"pages_per_day": 0}],
+)
+def test_a_key_that_makes_no_sense_is_not_made(database: Engine, wrong: dict[str, Any]):
+    with pytest.raises(InvalidPayload), transaction(database) as session:
+        keys.create_key(session, **({"name": "a", "owner": "b"} | wrong))
