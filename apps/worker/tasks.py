@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 import workspace  # noqa: F401  isort: skip
 from celery_app import celery_app
-from flow import purge
+from flow import purge, webhooks
 from flow.page_flow import PageFlow
 from flow.reconcile import reconcile_once
 from flow.whole_document import WholeDocument
@@ -23,10 +23,13 @@ from quire.contracts import (
     OcrResult,
     PurgeResult,
     ReconcileResult,
+    WebhookPayload,
+    WebhookResult,
 )
 from quire.database.engine import get_engine, has_database
+from quire.database.webhooks import Attempt
 from quire.errors import BrokerUnreachable, DatabaseUnreachable
-from quire.jobs import count_tickets, dispatch, issue_ticket
+from quire.jobs import count_tickets, dispatch, dispatch_webhooks, issue_ticket
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire.telemetry import tracing
@@ -34,6 +37,9 @@ from runtime import diagnostics as diagnostics_report
 from runtime import pool
 from runtime.binding import TaskContext, bind
 from runtime.observed import ticket_of
+
+# What one run of the reconciler queues: the default queue has other work as well.
+_WEBHOOKS_AT_ONCE = 100
 
 
 @bind(celery_app, declared.echo)
@@ -71,6 +77,7 @@ def reconcile(payload: NoPayload, context: TaskContext) -> ReconcileResult:
     """Issue tickets for documents that have lost theirs. Without a database there is nothing to do."""
     if not has_database():
         return ReconcileResult()
+    dispatch_webhooks(most=_WEBHOOKS_AT_ONCE)
     return reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
 
 
@@ -80,6 +87,13 @@ def purge_expired(payload: NoPayload, context: TaskContext) -> PurgeResult:
     if not has_database():
         return PurgeResult()
     return purge.purge_expired(get_settings(), get_engine(), get_store())
+
+
+@bind(celery_app, declared.deliver_webhook)
+def deliver_webhook(payload: WebhookPayload, context: TaskContext) -> WebhookResult:
+    """Send one attempt of a webhook."""
+    attempt = Attempt(payload.delivery_id, payload.attempt)
+    return webhooks.deliver(get_settings(), get_engine(), attempt)
 
 
 def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
@@ -96,6 +110,7 @@ def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) 
         # The ticket that ends makes room for another document's. Where that fails the reconciler makes up for it.
         with suppress(DatabaseUnreachable):
             dispatch(flow.database)
+            dispatch_webhooks(flow.database)
 
 
 def _page_flow(context: TaskContext) -> PageFlow:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from quire import jobs
-from quire.database import documents, retention, tombstones
+from quire.database import retention, tombstones
 from quire.database.engine import transaction
 from quire.embedded import EmbeddedPostgres
 from quire.errors import Corrupt
@@ -215,7 +215,6 @@ def test_a_document_that_is_deleted_ends_its_streams(
     with Stream(replicas.urls[0], document_id) as stream:
         eventually(lambda: stream.documents)
         with transaction(replicas_bench.database) as session:
-            documents.cancel(session, document_id)
             tombstones.bury(session, document_id, "", "deleted")
             retention.delete_documents(session, [document_id])
         eventually(lambda: stream.is_closed)

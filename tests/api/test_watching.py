@@ -41,6 +41,7 @@ def process_database(database: Engine, database_url: str, monkeypatch: pytest.Mo
         database_engine._engine_of_process.cache_clear()
 
     monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("QUIRE_AUTH", "off")
     forget()
     yield database
     get_engine().dispose()

@@ -10,7 +10,7 @@ from quire.settings import Settings
 from quire_api import problems, web
 from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
-from quire_api.routers import documents, events, health, jobs, me, metrics, ocr, pages
+from quire_api.routers import documents, events, health, jobs, me, metrics, ocr, pages, webhooks
 from quire_api.uploads import UploadLimit
 
 
@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in (ocr.router, documents.router, pages.router, jobs.router, events.router):
         app.include_router(router, dependencies=[Depends(require_documents)])
+    app.include_router(webhooks.router, dependencies=[Depends(require("webhooks"))])
     app.include_router(me.router)
     app.include_router(health.router)
     app.include_router(metrics.router, dependencies=[Depends(require("metrics"))])

@@ -35,6 +35,7 @@ _STATUS: Final = {
     "fetch_failed": HTTPStatus.UNPROCESSABLE_ENTITY,
     "job_cancelled": HTTPStatus.CONFLICT,
     "object_not_found": HTTPStatus.NOT_FOUND,
+    "webhook_not_found": HTTPStatus.NOT_FOUND,
     "bucket_not_allowed": HTTPStatus.FORBIDDEN,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -28,7 +28,7 @@ from ocr.read import PAGES_TOGETHER, ReadOptions, read_page, read_together
 from quire import __version__
 from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageText
 from quire.database import documents, leases, reuse
-from quire.database.engine import transaction
+from quire.database.engine import statements, transaction
 from quire.database.tables import Document
 from quire.database.turns import Ticket
 from quire.errors import (
@@ -242,7 +242,7 @@ class PageFlow:
                 raise PageOutOfRange(f"Page {number} is not among the pages of this document that are to be read.")
 
     def _lease(self, document_id: UUID, number: int | None) -> leases.Lease | None:
-        with transaction(self.database) as session:
+        with statements(self.database) as session:
             return leases.lease_pages(
                 session,
                 document_id,

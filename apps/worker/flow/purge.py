@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from quire.contracts import PurgeResult
-from quire.database import retention, tombstones
+from quire.database import limits, retention, tombstones, webhooks
 from quire.database.engine import transaction
 from quire.deletion import delete_files
 from quire.errors import StorageError
@@ -33,6 +33,8 @@ def purge_expired(settings: Settings, database: Engine, store: ObjectStore) -> P
             deleted += some
     with transaction(database) as session:
         tombstones.drop_older(session)
+        limits.forget_requests(session)
+        webhooks.drop_old(session)
     return PurgeResult(documents_deleted=deleted)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
 from celery import Celery, bootsteps, signals
@@ -16,12 +17,16 @@ from sqlalchemy import Engine
 from quire.database import documents
 from quire.database.engine import transaction
 from quire.errors import SettingsError
+from quire.scratch import scratch_folder
 from quire.settings import Settings, get_settings
 from quire.telemetry import logs, meters, tracing
 from quire.telemetry.context import bound
 from runtime.binding import TaskContext
 
 logger = logging.getLogger(__name__)
+
+# The folder of this worker's metrics, from before its processes begin until after they have ended.
+_kept: Final = ExitStack()
 
 
 def install(app: Celery, settings: Settings) -> None:
@@ -34,6 +39,7 @@ def install(app: Celery, settings: Settings) -> None:
         app.steps["worker"].add(MetricsServer)
         signals.celeryd_after_setup.connect(_prepare_meters, weak=False)
         signals.worker_process_init.connect(_begin_meters, weak=False)
+        signals.worker_shutdown.connect(_remove_meters, weak=False)
 
 
 @contextmanager
@@ -71,25 +77,33 @@ class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]
         settings = get_settings()
         assert settings.quire_metrics_port is not None
         try:
-            self._stop = meters.serve(meters.folder_of(settings.quire_runtime_dir), settings.quire_metrics_port)
+            self._stop = meters.serve(_folder_of(settings), settings.quire_metrics_port)
         except SettingsError as error:
             logger.critical("%s", error.message)
             raise SystemExit(1) from None
 
     def stop(self, worker: Any) -> None:
-        """Stop serving, and forget what was counted."""
+        """Stop serving."""
         if self._stop is not None:
             self._stop()
             self._stop = None
-        shutil.rmtree(meters.folder_of(get_settings().quire_runtime_dir), ignore_errors=True)
+
+
+@lru_cache(maxsize=1)
+def _folder_of(settings: Settings) -> Path:
+    return _kept.enter_context(scratch_folder(settings))
 
 
 def _prepare_meters(**_: Any) -> None:
-    meters.prepare(meters.folder_of(get_settings().quire_runtime_dir))
+    meters.prepare(_folder_of(get_settings()))
 
 
 def _begin_meters(**_: Any) -> None:
     meters.begin()
+
+
+def _remove_meters(**_: Any) -> None:
+    _kept.close()
 
 
 def _send_spans(**_: Any) -> None:

@@ -183,6 +183,19 @@ class PurgeResult(Contract):
     documents_deleted: int = 0
 
 
+class WebhookPayload(Contract):
+    """Payload of `tasks.deliver_webhook`: a message, and how many attempts were made before this one."""
+
+    delivery_id: UUID
+    attempt: int = Field(ge=0)
+
+
+class WebhookResult(Contract):
+    """What came of an attempt; `skipped` if it had been made before."""
+
+    outcome: Literal["delivered", "put_off", "failed", "skipped"]
+
+
 class DiagnosticsResult(Contract):
     """The report of `tasks.diagnostics`: no secrets, one JSON object."""
 

@@ -104,6 +104,12 @@ class QuotaExceeded(TooMuch):
     code = "quota_exceeded"
 
 
+class WebhookNotFound(QuireError):
+    """No webhook endpoint or message with that id is in the database."""
+
+    code = "webhook_not_found"
+
+
 class AlreadyEnded(QuireError):
     """A document that has ended was to be cancelled."""
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from quire import tasks
-from quire.contracts import OcrPayload
-from quire.database import documents, turns
+from quire.contracts import OcrPayload, WebhookPayload
+from quire.database import documents, turns, webhooks
 from quire.database.engine import transaction
 from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
@@ -99,6 +99,25 @@ def dispatch(database: Engine | None = None, *, most: int = _DISPATCHED_AT_ONCE)
         with transaction(database) as session:
             tickets = turns.take_waiting(session, most=min(room, most))
         _issue_all(tickets)
+
+
+def dispatch_webhooks(database: Engine | None = None, *, most: int = 10) -> int:
+    """Queue tasks for up to `most` webhooks that are due; how many were.
+
+    Raises:
+        DatabaseUnreachable: nothing was queued.
+    """
+    with transaction(database) as session:
+        attempts = webhooks.dispatch(session, most=most)
+    for attempt in attempts:
+        try:
+            tasks.deliver_webhook.send(
+                WebhookPayload(delivery_id=attempt.delivery_id, attempt=attempt.attempt), keep_result=False
+            )
+        except BrokerUnreachable as error:
+            # It is due again in a minute, for the reconciler to find.
+            logger.warning("webhook %s has no task: %s", attempt.delivery_id, error.message)
+    return len(attempts)
 
 
 def cancel(document_id: UUID, database: Engine | None = None) -> bool:

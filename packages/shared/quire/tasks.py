@@ -29,6 +29,8 @@ from quire.contracts import (
     Priority,
     PurgeResult,
     ReconcileResult,
+    WebhookPayload,
+    WebhookResult,
 )
 from quire.errors import BrokerUnreachable, InvalidPayload, SettingsError
 from quire.queues import producer
@@ -228,6 +230,10 @@ purge_expired: TaskDeclaration[NoPayload, PurgeResult] = TaskDeclaration(
     time_limit=DOCUMENT_TIME_LIMIT,
 )
 
+deliver_webhook: TaskDeclaration[WebhookPayload, WebhookResult] = TaskDeclaration(
+    "tasks.deliver_webhook", WebhookPayload, WebhookResult
+)
+
 ALL: tuple[TaskDeclaration[Any, Any], ...] = (
     echo,
     diagnostics,
@@ -236,4 +242,5 @@ ALL: tuple[TaskDeclaration[Any, Any], ...] = (
     ocr_pdf_document,
     reconcile,
     purge_expired,
+    deliver_webhook,
 )

@@ -30,7 +30,7 @@ class Scope(StrEnum):
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Option(help="What it is for.")],
     owner: Annotated[str, typer.Option(help="Whose documents it sees and makes; by default its name.")] = "",
     scope: Annotated[
         list[Scope] | None, typer.Option(help="May be given several times; by default documents and webhooks.")

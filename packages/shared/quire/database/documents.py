@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority
-from quire.database import limits
+from quire.database import limits, webhooks
 from quire.database.engine import transaction
 from quire.database.tables import DISPATCHED, Document, Page
 from quire.database.turns import Ticket, next_turn
@@ -178,6 +178,8 @@ def fail(session: Session, document_id: UUID, error: QuireError) -> bool:
         .values(status="failed", error_code=error.code, error_message=error.message, finished_at=func.now())
         .returning(Document.id)
     ).first()
+    if failed is not None:
+        webhooks.enqueue(session, document_id)
     return failed is not None
 
 

@@ -25,7 +25,7 @@ from quire.database.engine import CONNECT_ARGS
 
 logger = logging.getLogger(__name__)
 
-# What the trigger `documents_changed` notifies.
+# What the trigger `documents_changed` notifies, and whoever deletes a document (`tombstones.bury`).
 CHANNEL: Final = "quire_documents"
 
 # Until a connection that nobody needs is closed: whoever polls a job would open one each time.

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from quire.database.listener import CHANNEL
 from quire.database.tables import Tombstone
 
 Reason = Literal["expired", "deleted"]
@@ -36,9 +37,10 @@ class Gone:
 
 
 def bury(session: Session, document_id: UUID, owner: str, reason: Reason) -> None:
-    """Remember a document that is deleted in this transaction. What was remembered first stays."""
+    """Remember a document that is deleted in this transaction, and tell who watches it. What was remembered first stays."""
     values = {"document_id": document_id, "owner": owner, "reason": reason, "deleted_at": func.now()}
     session.execute(postgresql.insert(Tombstone).values(**values).on_conflict_do_nothing())
+    session.execute(select(func.pg_notify(CHANNEL, str(document_id))))
 
 
 def find(session: Session, document_id: UUID, owner: str | None = None) -> Gone | None:

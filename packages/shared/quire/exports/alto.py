@@ -17,7 +17,6 @@ from quire.exports.lines import (
     lines_of,
     paragraphs_of,
     rectangle,
-    rows_of,
     runs_right_to_left,
 )
 from quire.exports.xml_text import attribute, element_text
@@ -42,7 +41,7 @@ _IDENTIFIER: Final = '<fileIdentifier fileIdentifierLocation="SHA-256">{sha256}<
 _TURNED_DEGREES: Final = 1.0
 
 
-def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path | None) -> None:
+def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
     """UTF-8. Places are in pixels of the page image; a page that failed has no PrintSpace, and its code."""
     identifier = _IDENTIFIER.format(sha256=element_text(info.sha256)) if info.sha256 else ""
     out.write(_HEAD.format(filename=element_text(info.filename), identifier=identifier).encode())
@@ -66,10 +65,9 @@ def _page(page: PageText) -> Iterator[str]:
         f' HEIGHT="{page.height}" WIDTH="{page.width}"{accuracy}>\n'
         f'<PrintSpace ID="space_{number}" HEIGHT="{page.height}" WIDTH="{page.width}" HPOS="0" VPOS="0">\n'
     )
-    rows = rows_of(list(lines_of(page)))
-    for index, paragraph in enumerate(paragraphs_of(rows), start=1):
+    for index, rows in enumerate(paragraphs_of(list(lines_of(page))), start=1):
         # A line without characters has no String, and would not be one.
-        lines = [line for row in paragraph for line in rows[row] if line.words]
+        lines = [line for row in rows for line in row if line.words]
         if lines:
             yield from _block(f"{number}_{index}", number, lines)
     yield "</PrintSpace>\n</Page>\n"

@@ -18,7 +18,6 @@ from quire.exports.lines import (
     lines_of,
     paragraphs_of,
     rectangle,
-    rows_of,
     runs_right_to_left,
 )
 from quire.exports.xml_text import attribute, comment, element_text
@@ -39,7 +38,7 @@ _HEAD: Final = """<?xml version="1.0" encoding="UTF-8"?>
 _DESCENDER: Final = 0.2
 
 
-def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path | None) -> None:
+def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
     """UTF-8. Boxes are in pixels of the page image; a page that failed is a comment."""
     out.write(_HEAD.format(title=element_text(info.filename), pages=info.page_count).encode())
     for page in with_failed(pages, info.errors):
@@ -56,9 +55,8 @@ def _page(info: ExportInfo, page: PageText) -> Iterator[str]:
     if page.dpi:
         title += f"; scan_res {round(page.dpi)} {round(page.dpi)}"
     yield f'<div class="ocr_page" id="page_{number}" title="{attribute(title)}">\n'
-    rows = rows_of(list(lines_of(page)))
-    for index, paragraph in enumerate(paragraphs_of(rows), start=1):
-        lines = [line for row in paragraph for line in rows[row]]
+    for index, rows in enumerate(paragraphs_of(list(lines_of(page))), start=1):
+        lines = [line for row in rows for line in row]
         box = _bbox(around([rectangle(line.box) for line in lines]))
         yield f'<p class="ocr_par" id="par_{number}_{index}" title="{box}">\n'
         for line in lines:

@@ -11,7 +11,7 @@ from quire.contracts import PageText
 from quire.exports.base import ExportInfo
 
 
-def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path | None) -> None:
+def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
     """`{"filename", "sha256", "page_count", "errors": [...], "pages": [...]}`, a page a line."""
     head = {
         "filename": info.filename,

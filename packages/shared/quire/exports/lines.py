@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median, median_low
+from typing import Final
 
-from quire.contracts import Box, PageText, Word
+from quire.contracts import Box, PageText, Point, Word
 
 # Two detections belong to one row where they overlap in height by this share of the lower one.
-_ROW_OVERLAP = 0.5
-# A paragraph ends at a gap of this many row heights. The space between the lines of a text, double-spaced or not, is
-# less than its lines are high.
-_PARAGRAPH_GAP = 1.0
+_ROW_OVERLAP: Final = 0.5
+# A paragraph ends at a gap of this many row heights that is also this much larger than the page's usual one.
+_PARAGRAPH_GAP: Final = 0.5
+_PARAGRAPH_GAP_OF_USUAL: Final = 1.4
+# Smaller turns move no line into another's row.
+_LEAST_TURN_DEGREES: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,8 @@ def _part(box: Box, start: float, end: float) -> Box:
     )
 
 
-def rectangle(box: Box) -> Rectangle:
-    """The smallest upright rectangle around a box."""
+def rectangle(box: Sequence[Point]) -> Rectangle:
+    """The smallest upright rectangle around points."""
     xs, ys = [x for x, _ in box], [y for _, y in box]
     return Rectangle(min(xs), min(ys), max(xs), max(ys))
 
@@ -126,37 +132,76 @@ def runs_right_to_left(text: str) -> bool:
     return False
 
 
-def rows_of(lines: Sequence[PlacedLine]) -> list[list[PlacedLine]]:
-    """Lines that stand beside each other, as the items and prices of a receipt; in the order they are given."""
-    rows: list[list[PlacedLine]] = []
-    for line in lines:
-        if rows and _beside(rows[-1][-1], line):
-            rows[-1].append(line)
+def paragraphs_of(lines: Sequence[PlacedLine]) -> list[list[list[PlacedLine]]]:
+    """The lines in the order they are given, by paragraph and row: the items and prices of a receipt share rows.
+
+    A new paragraph begins after a gap, and where the next column does. A page whose text is turned is held upright.
+    """
+    places = _upright(lines)
+    rows = _rows(places)
+    bounds = [around([places[number] for number in row]) for row in rows]
+    usual = _usual_gap(bounds)
+    paragraphs: list[list[list[PlacedLine]]] = []
+    for index, row in enumerate(rows):
+        if not index or _begins_paragraph(bounds[index - 1], bounds[index], usual):
+            paragraphs.append([])
+        paragraphs[-1].append([lines[number] for number in row])
+    return paragraphs
+
+
+def _rows(places: Sequence[Rectangle]) -> list[list[int]]:
+    """Indices of rectangles, by row: one joins the row of the one before it where it stands to its right."""
+    rows: list[list[int]] = []
+    for number, here in enumerate(places):
+        if number and _beside(places[number - 1], here):
+            rows[-1].append(number)
         else:
-            rows.append([line])
+            rows.append([number])
     return rows
 
 
-def _beside(before: PlacedLine, line: PlacedLine) -> bool:
-    a, b = rectangle(before.box), rectangle(line.box)
+def _beside(a: Rectangle, b: Rectangle) -> bool:
     overlap = min(a.bottom, b.bottom) - max(a.top, b.top)
     return b.left >= a.left and overlap >= _ROW_OVERLAP * max(min(a.height, b.height), 1e-6)
 
 
-def paragraphs_of(rows: Sequence[Sequence[PlacedLine]]) -> list[list[int]]:
-    """Indices of rows, by paragraph: a new one begins after a gap, and where the next column does."""
-    paragraphs: list[list[int]] = []
-    before: Rectangle | None = None
-    for index, row in enumerate(rows):
-        here = around([rectangle(line.box) for line in row])
-        if before is None or _begins_paragraph(before, here):
-            paragraphs.append([])
-        paragraphs[-1].append(index)
-        before = here
-    return paragraphs
+def _begins_paragraph(before: Rectangle, here: Rectangle, usual: float) -> bool:
+    least = max(_PARAGRAPH_GAP * min(before.height, here.height), _PARAGRAPH_GAP_OF_USUAL * usual)
+    return here.top - before.bottom > least or not _below(before, here)
 
 
-def _begins_paragraph(before: Rectangle, here: Rectangle) -> bool:
-    height = min(before.height, here.height)
-    beside = here.left >= before.right or here.right <= before.left
-    return here.top - before.bottom > _PARAGRAPH_GAP * height or here.top < before.top or beside
+def _usual_gap(rows: Sequence[Rectangle]) -> float:
+    """The gap between the lines of running text, which may be double-spaced; 0 where they touch or are too few."""
+    gaps = [here.top - before.bottom for before, here in pairwise(rows) if _below(before, here)]
+    return max(0.0, median_low(gaps)) if gaps else 0.0
+
+
+def _below(before: Rectangle, here: Rectangle) -> bool:
+    """Whether a row comes under the one before it in the same column."""
+    return here.top >= before.top and here.left < before.right and here.right > before.left
+
+
+def _upright(lines: Sequence[PlacedLine]) -> list[Rectangle]:
+    """Where the lines are once the page is held so that most of its text runs to the right."""
+    turn = math.radians(_page_angle(lines))
+    cosine, sine = math.cos(turn), math.sin(turn)
+    return [
+        rectangle([(x * cosine + y * sine, y * cosine - x * sine) for x, y in line.box] if turn else line.box)
+        for line in lines
+    ]
+
+
+def _page_angle(lines: Sequence[PlacedLine]) -> float:
+    """The angle of most of the text: the quarter with most characters decides, within it the median."""
+    characters: Counter[int] = Counter()
+    angles: dict[int, list[float]] = {}
+    for line in lines:
+        turn = angle(line.box)
+        quarter = round(turn / 90) % 4
+        characters[quarter] += len(line.text)
+        angles.setdefault(quarter, []).append((turn - 90 * quarter + 180) % 360 - 180)
+    if not characters:
+        return 0.0
+    ((quarter, _),) = characters.most_common(1)
+    turn = 90 * quarter + median(angles[quarter])
+    return turn if abs(turn) >= _LEAST_TURN_DEGREES else 0.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from quire.contracts import PageError, PageText
 from quire.exports.base import ExportInfo, with_failed
-from quire.exports.lines import lines_of, paragraphs_of, rows_of
+from quire.exports.lines import lines_of, paragraphs_of
 
 # Between words these have a meaning to CommonMark or to the extensions in use (tables, strikethrough, mathematics,
 # footnotes); a backslash before them takes it away. Other punctuation has one only where a line begins.
@@ -17,7 +18,7 @@ _SPECIAL: Final = re.compile(r"[\\`*_\[\]<>&|~$^]")
 _AT_LINE_START: Final = re.compile(r"(?:[#+=:-]|\d{1,9}(?=[.)]))")
 
 
-def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path | None) -> None:
+def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
     """UTF-8. `<!-- page n -->` before each page; one that failed has the error's code there, and no text."""
     for index, page in enumerate(with_failed(pages, info.errors)):
         out.write(b"\n" if index else b"")
@@ -43,12 +44,13 @@ def escape_line(text: str) -> str:
 
 def _paragraphs(page: PageText) -> Iterator[list[str]]:
     """Lines of text by paragraph, words that a line's end divided made whole where the page's text has them so."""
-    rows = rows_of(list(lines_of(page)))
+    paragraphs = paragraphs_of(list(lines_of(page)))
     texts = page.text.split("\n")
-    if len(texts) != len(rows):
-        texts = [" ".join(line.text for line in row) for row in rows]
-    for paragraph in paragraphs_of(rows):
-        if lines := [texts[index] for index in paragraph if texts[index].strip()]:
+    if len(texts) != sum(map(len, paragraphs)):
+        texts = [" ".join(line.text for line in row) for rows in paragraphs for row in rows]
+    remaining = iter(texts)
+    for rows in paragraphs:
+        if lines := [text for text in islice(remaining, len(rows)) if text.strip()]:
             yield lines
 
 

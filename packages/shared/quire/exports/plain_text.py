@@ -10,7 +10,7 @@ from quire.contracts import PageError, PageText
 from quire.exports.base import ExportInfo, with_failed
 
 
-def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path | None) -> None:
+def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
     """UTF-8. A page ends in a line feed, unless it is empty, as a page that failed is."""
     for index, page in enumerate(with_failed(pages, info.errors)):
         if index:

@@ -16,7 +16,7 @@ def element_text(text: str) -> str:
 
 
 def attribute(text: str) -> str:
-    """Text between double quotes. A parser would make spaces of line ends and tabs that are not written as references."""
+    """Text between double quotes; line ends and tabs as references, of which a parser makes no spaces."""
     return escape(_FORBIDDEN.sub("", text), {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"})
 
 

@@ -11,8 +11,8 @@ const FORMATS: [ExportFormat, string, string][] = [
   ["md", "Markdown", ".md"],
   ["json", "JSON, with boxes", ".json"],
   ["pdf", "PDF, searchable", ".pdf"],
-  ["hocr", "hOCR", ".html"],
-  ["alto", "ALTO", ".xml"],
+  ["hocr", "hOCR", ".hocr"],
+  ["alto", "ALTO", ".alto.xml"],
   ["overlay", "This page with its boxes", ".png"],
 ];
 
