@@ -10,7 +10,7 @@ from quire.settings import Settings
 from quire_api import problems, web
 from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
-from quire_api.routers import documents, events, health, jobs, me, metrics, ocr, pages, webhooks
+from quire_api.routers import documents, events, exports, health, jobs, me, metrics, ocr, pages, webhooks
 from quire_api.uploads import UploadLimit
 
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one is the outermost.
     app.add_middleware(Observed)
     problems.install(app)
-    for router in (ocr.router, documents.router, pages.router, jobs.router, events.router):
+    for router in (ocr.router, documents.router, pages.router, exports.router, jobs.router, events.router):
         app.include_router(router, dependencies=[Depends(require_documents)])
     app.include_router(webhooks.router, dependencies=[Depends(require("webhooks"))])
     app.include_router(me.router)

@@ -70,7 +70,7 @@ class PageImages:
         if kept is not None:
             return kept
         limits = PageLimits.from_settings(self.settings)
-        with _sources().open(image.document, self.settings, self.store) as path:
+        with sources().open(image.document, self.settings, self.store) as path:
             made = renderers().render(Rendering(path, image.number, image.dpi, image.width, limits))
         self.store.put(bucket, key, io.BytesIO(made), "image/jpeg")
         return made
@@ -86,7 +86,8 @@ class PageImages:
 
 
 @lru_cache(maxsize=1)
-def _sources() -> Sources:
+def sources() -> Sources:
+    """This process's."""
     return Sources(_SOURCES_BYTES)
 
 
