@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI
 from quire import __version__
 from quire.errors import SettingsError
 from quire.settings import Settings
-from quire_api import problems, web
+from quire_api import openapi, problems, web
 from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
 from quire_api.routers import documents, events, exports, health, jobs, me, metrics, ocr, pages, webhooks
@@ -32,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one is the outermost.
     app.add_middleware(Observed)
     problems.install(app)
+    openapi.install(app)
     for router in (ocr.router, documents.router, pages.router, exports.router, jobs.router, events.router):
         app.include_router(router, dependencies=[Depends(require_documents)])
     app.include_router(webhooks.router, dependencies=[Depends(require("webhooks"))])

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
 
+_Limit = Annotated[int, Query(ge=1, le=200)]
+_After = Annotated[UUID | None, Query(alias="cursor", description="next_cursor of the answer before")]
 _NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
     404: {"description": "`webhook_not_found`", "model": problems.Problem}
 }
@@ -36,7 +38,9 @@ class NewEndpoint(BaseModel):
 
     url: str = Field(max_length=2048, pattern=r"^https?://")
     events: list[webhooks.Event] = Field(list(webhooks.EVENTS), min_length=1, max_length=len(webhooks.EVENTS))
-    owner: str = Field("", max_length=255, description="Only without keys: whose documents.")
+    owner: str = Field(
+        "", max_length=255, description="Whose documents; with a key that is not an admin's, its own owner."
+    )
 
 
 class Endpoint(BaseModel):
@@ -66,15 +70,17 @@ class Delivery(BaseModel):
 
 
 class EndpointList(BaseModel):
-    """Endpoints, the newest first."""
+    """Endpoints, the newest first. `next_cursor` asks for those that follow; None at the end."""
 
     items: list[Endpoint]
+    next_cursor: UUID | None
 
 
 class DeliveryList(BaseModel):
-    """Messages, the newest first."""
+    """Messages, the newest first. `next_cursor` asks for those that follow; None at the end."""
 
     items: list[Delivery]
+    next_cursor: UUID | None
 
 
 @router.post("", status_code=201, summary="Add an endpoint")
@@ -88,10 +94,12 @@ def create(new: NewEndpoint, caller: CurrentCaller) -> Endpoint:
 
 
 @router.get("", summary="List endpoints")
-def list_all(caller: CurrentCaller) -> EndpointList:
+def list_all(caller: CurrentCaller, limit: _Limit = 50, after: _After = None) -> EndpointList:
     """The caller's endpoints, without their secrets."""
     with transaction() as session:
-        return EndpointList(items=[_endpoint(each) for each in webhooks.list_endpoints(session, caller.owner)])
+        found = webhooks.list_endpoints(session, caller.owner, most=limit + 1, after=after)
+        items = [_endpoint(each) for each in found[:limit]]
+        return EndpointList(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
 @router.delete("/{endpoint_id}", status_code=204, responses=_NOT_FOUND, summary="Delete an endpoint")
@@ -103,14 +111,13 @@ def delete(endpoint_id: UUID, caller: CurrentCaller) -> None:
 
 
 @router.get("/{endpoint_id}/deliveries", responses=_NOT_FOUND, summary="List messages")
-def list_deliveries(
-    endpoint_id: UUID, caller: CurrentCaller, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> DeliveryList:
+def list_deliveries(endpoint_id: UUID, caller: CurrentCaller, limit: _Limit = 50, after: _After = None) -> DeliveryList:
     """What was sent to an endpoint within 30 days, and what came of it."""
     with transaction() as session:
         _require(webhooks.get_endpoint(session, endpoint_id, caller.owner))
-        found = webhooks.list_deliveries(session, endpoint_id, most=limit)
-        return DeliveryList(items=[_delivery(each) for each in found])
+        found = webhooks.list_deliveries(session, endpoint_id, most=limit + 1, after=after)
+        items = [_delivery(each) for each in found[:limit]]
+        return DeliveryList(items=items, next_cursor=items[-1].id if len(found) > limit else None)
 
 
 @router.post("/deliveries/{delivery_id}/redeliver", status_code=202, responses=_NOT_FOUND, summary="Send again")

@@ -75,7 +75,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
   );
   const copyAll = (): void =>
     void api
-      .export(id, "txt")
+      .export(document ?? { id, status: "completed" }, "txt")
       .then((response) => response.text())
       .then((text) => copy(text, "The text of every page"), fail);
 

@@ -25,7 +25,7 @@ export function ExportMenu({ document, page }: { document: QuireDocument; page: 
     setBusy(true);
     say("Preparing the file …");
     try {
-      const response = await api.export(document.id, format, format === "overlay" && page !== null ? page : undefined);
+      const response = await api.export(document, format, format === "overlay" && page !== null ? page : undefined);
       await saveResponse(response, nameOf(document).replace(/\.\w+$/, "") + suffix);
       say("Saved.");
     } catch (error) {
@@ -39,7 +39,7 @@ export function ExportMenu({ document, page }: { document: QuireDocument; page: 
     <Menu
       label="Export"
       className="button"
-      disabled={busy || document.pages_done === 0}
+      disabled={document.pages_done === 0}
       button={
         <>
           <Icon name="download" />
@@ -50,7 +50,7 @@ export function ExportMenu({ document, page }: { document: QuireDocument; page: 
       items={FORMATS.map(([format, label, hint]) => ({
         label,
         hint,
-        disabled: format === "overlay" && page === null,
+        disabled: busy || (format === "overlay" && page === null),
         onSelect: () => void save(format, hint),
       }))}
     />

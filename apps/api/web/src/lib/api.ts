@@ -1,5 +1,6 @@
 /** The API as the viewer uses it: typed calls, the key in a header, every refusal as a `Problem`. */
 
+import { isActive } from "./format";
 import { NETWORK_PROBLEM, Problem, problemOf } from "./problem";
 import { key, forgetKey } from "./session";
 
@@ -143,7 +144,9 @@ export const api = {
   cancel: (id: string) => json<QuireDocument>(`${of(id)}/cancel`, { method: "POST" }),
   retry: (id: string) => json<QuireDocument>(`${of(id)}/retry`, { method: "POST" }),
   delete: async (id: string): Promise<void> => void (await send(of(id), { method: "DELETE" })),
-  export: (id: string, format: ExportFormat, page?: number) => send(`${of(id)}/export/${format}${query({ page })}`),
+  /** Of a document that is still being read: what there is. */
+  export: ({ id, status }: Pick<QuireDocument, "id" | "status">, format: ExportFormat, page?: number) =>
+    send(`${of(id)}/export/${format}${query({ page, partial: isActive(status) || undefined })}`),
   imagePath: (id: string, number: number, width: number) => `${of(id)}/pages/${number}/image${query({ width })}`,
 };
 

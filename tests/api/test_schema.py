@@ -1,0 +1,87 @@
+"""Whatever the OpenAPI document allows is answered as it says: requests made from it, by schemathesis."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from quire.cli.samples import sample_pdf
+from tests.api.conftest import Replicas
+from tests.integration.page_flow_bench import Bench
+
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "10"))
+CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
+
+
+@pytest.fixture(scope="module")
+def api_schema(replicas: Replicas) -> Any:
+    """The document as it is served."""
+    return schemathesis.openapi.from_url(f"{replicas.urls[0]}/openapi.json")
+
+
+def test_requests_are_answered_as_documented(api_schema: Any):
+    """Of each operation, requests that fit the document, and some that do not."""
+    failures = []
+    operations = [result.ok() for result in api_schema.get_all_operations()]
+    assert len(operations) > 20
+    for operation, mode in product(operations, schemathesis.GenerationMode):
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+        )
+        def ask(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS, timeout=30)
+
+        try:
+            ask()
+        except Unsatisfiable:
+            # Nothing can be wrong with what takes no parameters.
+            continue
+        except (Exception, BaseExceptionGroup) as failure:
+            failures.append(f"{operation.method} {operation.path}: {_told(failure)}")
+    assert not failures, "\n\n".join(failures)
+
+
+def _told(failure: BaseException) -> str:
+    if isinstance(failure, BaseExceptionGroup):
+        return "\n".join(_told(each) for each in failure.exceptions)
+    return f"{type(failure).__name__}: {failure}"
+
+
+def test_answers_about_a_document_are_as_documented(api_schema: Any, client: httpx.Client, replicas_bench: Bench):
+    """What random ids do not reach."""
+    document = client.post("/api/v1/documents", files={"file": ("a.pdf", sample_pdf())}).json()["id"]
+    replicas_bench.flow.work(UUID(document))
+    seen = 0
+    for result in api_schema.get_all_operations():
+        operation = result.ok()
+        if operation.method != "get" or "{document_id}" not in operation.path or "events" in operation.path:
+            continue
+        parameters = {"document_id": document, "number": 1, "format": "txt"}
+        path = {name: value for name, value in parameters.items() if f"{{{name}}}" in operation.path}
+        query = {"q": "a"} if operation.path.endswith("search") else {}
+        case = operation.Case(path_parameters=path, query=query)
+        answer = case.call()
+        assert answer.status_code == 200, (operation.path, answer.text)
+        case.validate_response(answer, checks=CHECKS)
+        seen += 1
+    assert seen >= 6
