@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ocr.languages import language_code, merge_languages
@@ -40,6 +40,7 @@ def test_a_language_is_known_by_its_usual_spellings(written, code):
     assert language_code(written) == code
 
 
+@example("0 _")
 @given(st.text(max_size=12))
 def test_a_code_is_its_own_code(language):
     code = language_code(language)

@@ -37,7 +37,7 @@ def language_code(language: str) -> str:
     """PaddleOCR's code for a language; a region that does not change the script is dropped (`en-US` is `en`)."""
     code = language.strip().lower().replace("-", "_")
     if code not in _COMPOUND:
-        code = code.partition("_")[0]
+        code = code.partition("_")[0].strip()
     return _ALIASES.get(code, code)
 
 
