@@ -77,8 +77,10 @@ def reconcile(payload: NoPayload, context: TaskContext) -> ReconcileResult:
     """Issue tickets for documents that have lost theirs. Without a database there is nothing to do."""
     if not has_database():
         return ReconcileResult()
+    result = reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
+    # After it, for the documents that it has ended.
     dispatch_webhooks(most=_WEBHOOKS_AT_ONCE)
-    return reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
+    return result
 
 
 @bind(celery_app, declared.purge_expired)

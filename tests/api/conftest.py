@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
 from flow.page_flow import PageFlow
+from quire import keys
 from quire.database import migrate
-from quire.database.engine import connect
+from quire.database.engine import connect, transaction
 from quire.database.turns import Ticket
 from quire.embedded import ChildProcess, EmbeddedPostgres, EmbeddedRedis
 from quire.embedded.processes import free_port
@@ -63,16 +65,20 @@ class Replicas:
         return self.urls[-1]
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 60
         for url, process in zip(self.urls, self.processes, strict=True):
-            while not _answers(url):
-                assert process.exit_status is None, process.last_lines(40)
-                assert time.monotonic() < deadline, process.last_lines(40)
-                time.sleep(0.05)
+            _wait_until_ready(url, process)
 
     def stop(self) -> None:
         with ThreadPoolExecutor(len(self.processes) or 1) as stoppers:
             list(stoppers.map(ChildProcess.stop, self.processes))
+
+
+def _wait_until_ready(url: str, process: ChildProcess) -> None:
+    deadline = time.monotonic() + 60
+    while not _answers(url):
+        assert process.exit_status is None, process.last_lines(40)
+        assert time.monotonic() < deadline, process.last_lines(40)
+        time.sleep(0.05)
 
 
 def _answers(url: str) -> bool:
@@ -119,6 +125,29 @@ def replicas_bench(replicas: Replicas, replicas_database: Engine) -> Bench:
     settings = Settings(quire_buckets=BUCKET, quire_ticket_seconds=600, quire_lease_pages=4, quire_reuse_pages=False)
     flow = PageFlow(settings, replicas_database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
     return Bench(flow, replicas_database, store, engine, tickets)
+
+
+def make_key(database: Engine, owner: str, *scopes: str, **limits: Any) -> tuple[UUID, dict[str, str]]:
+    """A key's id, and the headers of who has it."""
+    with transaction(database) as session:
+        key, secret = keys.create_key(session, name="test", owner=owner, scopes=scopes or keys.USUAL_SCOPES, **limits)
+        return key.id, {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture(scope="package")
+def guarded(replicas: Replicas, replicas_database: Engine) -> Iterator[httpx.Client]:
+    """A client without a key, of a replica that asks for keys."""
+    make_key(replicas_database, "somebody")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--no-access-log"]
+    env = replicas.environment | {"QUIRE_AUTH": "required"}
+    url = f"http://127.0.0.1:{port}"
+    with (
+        ChildProcess(command, log=replicas.folder / "guarded.log", env=env, cwd=API) as process,
+        httpx.Client(base_url=url, timeout=30) as opened,
+    ):
+        _wait_until_ready(url, process)
+        yield opened
 
 
 @pytest.fixture

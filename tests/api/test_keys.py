@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,51 +18,16 @@ from sqlalchemy import Engine, text
 from quire import keys
 from quire.cli.samples import sample_photo
 from quire.database.engine import transaction
-from quire.embedded import ChildProcess
 from quire.embedded.processes import free_port
 from quire.errors import InvalidPayload
 from quire.settings import Settings, get_settings
 from quire_api.app import create_app
-from tests.api.conftest import API, Replicas
+from tests.api.conftest import API, Replicas, make_key
 from tests.integration.page_flow_bench import Bench
 
 DOCUMENTS = "/api/v1/documents"
 # What anybody may ask.
 PUBLIC = {"/health", "/livez", "/readyz"}
-
-
-def make_key(database: Engine, owner: str, *scopes: str, **limits: Any) -> tuple[UUID, dict[str, str]]:
-    """A key's id, and the headers of who has it."""
-    with transaction(database) as session:
-        key, secret = keys.create_key(session, name="test", owner=owner, scopes=scopes or keys.USUAL_SCOPES, **limits)
-        return key.id, {"Authorization": f"Bearer {secret}"}
-
-
-@pytest.fixture(scope="package")
-def guarded(replicas: Replicas, replicas_database: Engine) -> Iterator[httpx.Client]:
-    """A client without a key, of a replica that asks for keys."""
-    make_key(replicas_database, "somebody")
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--no-access-log"]
-    env = replicas.environment | {"QUIRE_AUTH": "required"}
-    with (
-        ChildProcess(command, log=replicas.folder / "guarded.log", env=env, cwd=API) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
-    ):
-        wait_until_ready(client, process)
-        yield client
-
-
-def wait_until_ready(client: httpx.Client, process: ChildProcess) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            client.get("/health").raise_for_status()
-            return
-        except httpx.HTTPError:
-            assert process.exit_status is None, process.last_lines(40)
-            assert time.monotonic() < deadline, process.last_lines(40)
-            time.sleep(0.05)
 
 
 def upload(client: httpx.Client, headers: dict[str, str], **form: str) -> httpx.Response:

@@ -78,6 +78,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--faults", dest="kinds", type=one_of(KINDS), default=KINDS, metavar="A,B", help=f"from {', '.join(KINDS)}"
     )
+    add("message-patience", float, "seconds in which webhooks must arrive after that")
     parser.add_argument(
         "--once", dest="go_on", action="store_false", help="no more faults once each has happened as often as asked"
     )

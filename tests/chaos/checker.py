@@ -19,10 +19,34 @@ _PAGES = """
     SELECT document_id, number, status, text, attempts, error_code, lease_token FROM pages ORDER BY document_id, number
 """
 
+# The messages of each document to each endpoint that should hear of it, and those of them about what happened.
+_MESSAGES = """
+    SELECT d.id, d.status, count(w.id) AS messages,
+        count(w.id) FILTER (WHERE w.event =
+            CASE d.status WHEN 'failed' THEN 'document.failed' ELSE 'document.completed' END) AS fitting
+    FROM documents d JOIN webhook_endpoints e ON e.owner = d.owner
+    LEFT JOIN webhook_deliveries w ON w.document_id = d.id AND w.endpoint_id = e.id
+    GROUP BY d.id, e.id
+"""
+
 _ENDED: Final = ("completed", "partial", "failed", "cancelled")
 
 Row = dict[str, Any]
 Texts = Sequence[str | None]
+
+
+# The fields of the findings that should be empty.
+PROMISES: Final = (
+    "lost",
+    "doubled",
+    "wrong",
+    "stuck",
+    "misstated",
+    "unjustified",
+    "leases_left",
+    "unacknowledged",
+    "unannounced",
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +57,9 @@ class Findings:
     another text than theirs. stuck: documents that have not ended. misstated: documents that say they ended otherwise
     than their pages did. unjustified: pages and documents that failed for another reason than that workers ended while
     they had them, as often as is allowed. `failures` counts all that failed, by cause, and `deadly` those of them that
-    were to fail; `attempts` counts pages by how often they were begun; `unacknowledged` documents are there although
-    their submitter got no answer.
+    were to fail; `attempts` counts pages by how often they were begun. unacknowledged: documents that are there
+    although their submitter was told of none or of another one. unannounced: documents with another number of messages
+    to an endpoint than one for their end.
     """
 
     documents: int
@@ -47,16 +72,16 @@ class Findings:
     misstated: list[str]
     unjustified: list[str]
     leases_left: list[str]
+    unacknowledged: list[str]
+    unannounced: list[str]
     failures: dict[str, int]
     deadly: int
     attempts: dict[int, int]
-    unacknowledged: int
 
     @property
     def broken(self) -> dict[str, list[str]]:
         """The promises that were broken, by name."""
-        names = ("lost", "doubled", "wrong", "stuck", "misstated", "unjustified", "leases_left")
-        return {name: found for name in names if (found := getattr(self, name))}
+        return {name: found for name in PROMISES if (found := getattr(self, name))}
 
 
 def check(url: str, expected: Mapping[UUID, Texts], *, attempts: int) -> Findings:
@@ -76,10 +101,11 @@ def check(url: str, expected: Mapping[UUID, Texts], *, attempts: int) -> Finding
         misstated=[*_misstated(documents, pages)],
         unjustified=[*_unjustified(documents, pages, attempts)],
         leases_left=[_name(page) for found in pages.values() for page in found if page["lease_token"] is not None],
+        unannounced=[*_unannounced(url)],
         failures=dict(_failures(documents, pages)),
         deadly=sum(1 for _ in _died_of(pages, expected)),
         attempts=dict(sorted(Counter(page["attempts"] for found in pages.values() for page in found).items())),
-        unacknowledged=len(documents.keys() - expected.keys()),
+        unacknowledged=[f"{key} is {row['status']}" for key, row in documents.items() if key not in expected],
     )
 
 
@@ -150,6 +176,14 @@ def _unjustified(documents: dict[UUID, Row], pages: dict[UUID, list[Row]], attem
     for key, row in documents.items():
         if _is_given_up_unplanned(row) and (row["error_code"] != "worker_lost" or row["plan_attempts"] <= attempts):
             yield f"{key} failed with {row['error_code']} after {row['plan_attempts']} attempts to open it"
+
+
+def _unannounced(url: str) -> Iterator[str]:
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        for row in connection.execute(_MESSAGES):
+            wanted = int(row["status"] in ("completed", "partial", "failed"))
+            if not wanted == row["messages"] == row["fitting"]:
+                yield f"{row['id']} is {row['status']} and has {row['messages']} messages, {row['fitting']} of that"
 
 
 def _failures(documents: dict[UUID, Row], pages: dict[UUID, list[Row]]) -> Counter[str]:

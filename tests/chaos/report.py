@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tests.chaos.checker import PROMISES
 from tests.chaos.run import Result
 from tests.chaos.schedule import KINDS
 
 _SHOWN: Final = 10
 
 _MISANSWERED: Final = "misanswered"
+_UNHEARD: Final = "unheard"
 _MEANINGS: Final = {
     "lost": "pages neither read nor given up",
     "doubled": "documents whose counters and rows disagree",
@@ -27,7 +29,10 @@ _MEANINGS: Final = {
     "misstated": "documents whose status is not that of their pages",
     "unjustified": "failed, but not because attempts were used up",
     "leases_left": "pages that somebody still holds",
+    "unacknowledged": "documents that their submitter was not told of",
+    "unannounced": "documents without exactly one message for their end",
     _MISANSWERED: "uploads refused otherwise than with 503",
+    _UNHEARD: "messages that did not reach their endpoint",
 }
 
 
@@ -37,8 +42,9 @@ def to_json(result: Result) -> dict[str, Any]:
         asdict(struck) | {"recovery_seconds": recovery}
         for struck, recovery in zip(result.struck, result.recoveries, strict=True)
     ]
-    names = ("seconds", "longest_wait", "unsubmitted", "misanswered", "storage_faults", "notes")
-    plain = {name: getattr(result, name) for name in names} | {"refusals": _refusals(result)}
+    names = ("seconds", "longest_wait", "unsubmitted", "misanswered", "unheard", "storage_faults", "notes")
+    plain = {name: getattr(result, name) for name in names}
+    plain |= {"refusals": _refusals(result), "messages": asdict(result.messages)}
     findings = asdict(result.findings)
     return {"kept": result.kept, "options": asdict(result.options), **plain, "findings": findings, "faults": faults}
 
@@ -63,9 +69,11 @@ def show(result: Result, console: Console) -> None:
     console.print(f"Begun: {begun}. Longest time without a page: {result.longest_wait:.1f} s.")
     console.print(f"Failed: {failures}; {findings.deadly} of these pages end whoever reads them.")
     refusals = ", ".join(f"{number} {answer}" for answer, number in _refusals(result).items()) or "none"
+    console.print(f"Uploads tried again: {refusals}; never accepted: {result.unsubmitted}.")
+    messages = result.messages
     console.print(
-        f"Uploads tried again: {refusals}; accepted without an answer: {findings.unacknowledged}, "
-        f"never accepted: {result.unsubmitted}."
+        f"Webhooks: {messages.delivered} delivered, {messages.repeated} of them more than once, "
+        f"{messages.pending} pending, {messages.failed} given up."
     )
     faults = ", ".join(f"{number} {kind}" for kind, number in sorted(result.storage_faults.items())) or "none"
     console.print(f"Requests to the object storage that met a fault: {faults}.")
@@ -105,8 +113,9 @@ def _promises(result: Result) -> Table:
     table.add_column("")
     table.add_column("broken", justify="right")
     table.add_column("")
-    broken = {name: len(getattr(result.findings, name)) for name in _MEANINGS if name != _MISANSWERED}
+    broken = {name: len(getattr(result.findings, name)) for name in PROMISES}
+    broken |= {_MISANSWERED: result.misanswered, _UNHEARD: result.unheard}
     for name, meaning in _MEANINGS.items():
-        number = broken.get(name, result.misanswered)
+        number = broken[name]
         table.add_row(name, f"[red]{number}[/]" if number else "0", meaning)
     return table

@@ -16,6 +16,7 @@ from tests.chaos.checker import Findings, check
 from tests.chaos.fake_engine import PAGE_MILLISECONDS
 from tests.chaos.faults import Injector, Struck
 from tests.chaos.progress import Progress, progress
+from tests.chaos.receiver import Messages, Receiver
 from tests.chaos.recovery import Timeline
 from tests.chaos.schedule import KINDS, schedule
 from tests.chaos.storage import storage
@@ -35,7 +36,7 @@ class Options:
     long. Faults go on until everything is read (`go_on`), or for `fault_seconds`; from then on a time of `patience`
     seconds without a finished page means that the rest is stuck. `page_milliseconds` is what a page costs the fake
     engine, which dies of `deadly` pages. Outages of Postgres and storage last `outage_seconds`, the first one of
-    Postgres `long_outage_seconds`.
+    Postgres `long_outage_seconds`. After that webhooks have `message_patience` seconds to arrive.
     """
 
     pages: int = 2000
@@ -53,6 +54,7 @@ class Options:
     go_on: bool = True
     fault_seconds: float = 600.0
     patience: float = 120.0
+    message_patience: float = 200.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Result:
     """What came of a run. `recoveries` are the waits after each of `struck`, see `Timeline`.
 
     `refusals` are the uploads that had to be tried again, `unsubmitted` counts the documents that were never accepted.
-    `storage_faults` counts requests to the object storage that met a fault, by its kind.
+    `messages` are the webhooks, `storage_faults` counts requests to the object storage that met a fault, by its kind.
     """
 
     options: Options
@@ -72,12 +74,19 @@ class Result:
     refusals: list[Refusal]
     unsubmitted: int
     storage_faults: dict[str, int]
+    messages: Messages
     findings: Findings
 
     @property
     def kept(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.findings.broken or self.unsubmitted or self.misanswered)
+        return not (self.findings.broken or self.unsubmitted or self.misanswered or self.unheard)
+
+    @property
+    def unheard(self) -> int:
+        """Messages that the endpoint did not get, although it takes all."""
+        waited_for = self.messages.pending if self.options.message_patience else 0
+        return self.messages.missing + self.messages.failed + waited_for
 
     @property
     def misanswered(self) -> int:
@@ -91,7 +100,12 @@ def run(options: Options, home: Path, say: Callable[[str], None]) -> Result:
     (home / "books").mkdir(parents=True)
     books = make_books(home / "books", options.pages, options.engine, options.seed, options.deadly)
     say("Starting Redis, Postgres, object storage, the API and the workers …")
-    with storage() as (proxy, variables), _stack(options, home / "stack", variables) as stack:
+    with (
+        Receiver() as receiver,
+        storage() as (proxy, variables),
+        _stack(options, home / "stack", variables) as stack,
+    ):
+        receiver.register(stack.api_url)
         started = time.monotonic()
         with Submitter(stack.api_url, books, options.rounds * len(options.kinds) * options.every) as submitter:
             injector = Injector(
@@ -105,10 +119,12 @@ def run(options: Options, home: Path, say: Callable[[str], None]) -> Result:
             )
             _Reading(options, stack.postgres.url, submitter, injector, say).watch()
             injector.calm()
+            seconds = round(time.monotonic() - started, 1)
+        messages = receiver.wait(stack.postgres.url, options.message_patience)
         timeline = Timeline.load(stack.postgres.url)
         return Result(
             options,
-            seconds=round(time.monotonic() - started, 1),
+            seconds=seconds,
             struck=injector.struck,
             recoveries=[timeline.wait_after(struck.at) for struck in injector.struck],
             longest_wait=timeline.longest_wait(),
@@ -116,6 +132,7 @@ def run(options: Options, home: Path, say: Callable[[str], None]) -> Result:
             refusals=submitter.refusals,
             unsubmitted=len(books) - len(submitter.accepted),
             storage_faults={str(fault): hits for fault, hits in proxy.hits.items()},
+            messages=messages,
             findings=check(stack.postgres.url, submitter.accepted, attempts=stack.settings.quire_page_attempts),
         )
 
@@ -131,6 +148,7 @@ def _stack(options: Options, home: Path, variables: dict[str, str]) -> Stack:
         "QUIRE_RECONCILE_SECONDS": "2",
         "QUIRE_TICKET_SECONDS": "10",
         "QUIRE_OCR_THREADS": "1",
+        "QUIRE_OUTBOUND_ALLOW": "127.0.0.1",
     }
     if options.engine == "lean":
         return Stack(home, free_port(), ocr_workers=options.workers, env=env)
@@ -154,6 +172,7 @@ class _Reading:
     _looked: float = -_POLL_SECONDS
     _moved: float = 0.0
     _last_struck: float = 0.0
+    _late: float = 0.0
 
     def watch(self) -> None:
         """Strike when it is time, until everything is read or no page has been finished for too long."""
@@ -161,8 +180,11 @@ class _Reading:
         fault, least = next(faults), self.options.rounds * len(self.options.kinds)
         while not self._is_over(least):
             self._look()
-            if fault.at <= self._now and not self._is_peace(least) and (struck := self.injector.strike(fault)):
+            is_due = fault.at + self._late <= self._now and not self._is_peace(least)
+            if is_due and (struck := self.injector.strike(fault)):
                 self._report(struck)
+                # Those that follow a fault which had to wait keep their distance from it.
+                self._late = max(self._late, self._now - fault.at)
                 fault = next(faults)
             self.injector.tend()
             time.sleep(_TICK_SECONDS)

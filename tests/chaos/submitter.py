@@ -29,11 +29,12 @@ class Submitter:
     """A thread that submits over HTTP: half of the documents at once, the others over `seconds`.
 
     `accepted` are the texts of each document's pages, by the id that the API gave it; `refusals` are the tries that
-    failed. A try that failed may have left a document behind all the same, because only its answer was lost.
+    failed. A try that failed may have left a document behind all the same, because only its answer was lost: each try
+    has the Idempotency-Key of its document, and must be told of that one.
     """
 
     def __init__(self, url: str, books: list[Book], seconds: float) -> None:
-        self._url = f"{url}/api/v1/ocr/process"
+        self._url = f"{url}/api/v1/documents"
         self._books = books
         self._seconds = seconds
         self._stop = threading.Event()
@@ -67,14 +68,19 @@ class Submitter:
     def _submit(self, book: Book) -> bool:
         try:
             with book.path.open("rb") as content:
-                answer = httpx.post(self._url, files={"file": (book.path.name, content)}, timeout=30)
+                answer = httpx.post(
+                    self._url,
+                    files={"file": (book.path.name, content)},
+                    headers={"Idempotency-Key": book.path.stem},
+                    timeout=30,
+                )
         except httpx.TransportError:
             self.refusals.append(Refusal(time.time(), None))
             return False
         if answer.status_code != httpx.codes.ACCEPTED:
             self.refusals.append(Refusal(time.time(), answer.status_code))
             return False
-        self.accepted[UUID(answer.json()["task_id"])] = book.texts
+        self.accepted[UUID(answer.json()["id"])] = book.texts
         return True
 
     def __enter__(self) -> Self:

@@ -16,7 +16,7 @@ LINES: Final = (
     "Harvest report 1924",
     "Wheat and barley 3810",
     "Apples, pears 447",
-    "Honey 92 jars",
+    "Honey 9240 jars",
 )
 SIZE: Final = (900, 520)
 # Pixels an inch of `write_picture_pdf`: PDF pages are read at the same, so the pixels stay what they are.

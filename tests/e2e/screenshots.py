@@ -10,23 +10,50 @@ from pathlib import Path
 from typing import Final, Literal
 
 import httpx
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, ViewportSize
 
-from quire.cli.samples import sample_pdf, sample_photo
+from quire.cli.samples import sample_photo
 from quire.embedded.processes import free_port
 from quire.embedded.stack import Stack
 from tests.e2e.browser import chromium, find_chromium
+from tests.pdfs import write_picture_pdf, written
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 DESKTOP: Final[ViewportSize] = {"width": 1280, "height": 800}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
+_NOTES: Final = (
+    "Field notes, spring 1931",
+    "12 March. Snow is gone from the lower meadow.",
+    "Counted 48 lapwings and 3 curlews before nine.",
+    "The river stands at 1.84 m by the old bridge.",
+    "",
+    "15 March. Rain all day; nothing to be seen.",
+    "Mended the hide: 2 boards, 40 nails, 3.60 in all.",
+    "",
+    "19 March. First swallow, very early this year.",
+    "Wind from the south-west, 11 degrees at noon.",
+    "Two pairs of teal on the pond behind the mill.",
+    "",
+    "23 March. Mr Hartley brought the new glasses.",
+    "With them the far bank is as near as a table.",
+    "Saw the heron take seven fish within the hour.",
+    "",
+    "28 March. The lapwings are sitting: 5 nests.",
+    "Marked each with a hazel stick, well away from it.",
+)
+# This line of them had an accident.
+_SCRATCHED: Final = 9
+_A4_AT_180_DPI: Final = (1488, 2105)
+_LINE_PIXELS: Final = 44
+_TOP: Final = 150
 # A page of few colours: 256 of them are enough, and a third of the bytes.
 _COLOURS: Final = 256
 
 
 def main() -> int:
-    """Read two samples, photograph both."""
+    """Read two documents, photograph both."""
     path = find_chromium()
     if path is None:
         print("There is no Chromium on this machine.", file=sys.stderr)
@@ -36,11 +63,34 @@ def main() -> int:
         Stack(Path(home), free_port(), beat=False) as stack,
         chromium(path) as browser,
     ):
-        report = _read(stack.api_url, "report.pdf", sample_pdf())
+        notes = _read(stack.api_url, "Field notes 1931.pdf", _field_notes(Path(home)))
         receipt = _read(stack.api_url, "receipt.jpg", sample_photo())
-        _take(browser, f"{stack.api_url}/documents/{report}?page=1&line=3", DESKTOP, "light", "viewer-desktop.png")
+        _take(browser, f"{stack.api_url}/documents/{notes}?page=1&line=3", DESKTOP, "light", "viewer-desktop.png")
         _take(browser, f"{stack.api_url}/documents/{receipt}?page=1&line=4", PHONE, "dark", "viewer-phone.png")
     return 0
+
+
+def _field_notes(folder: Path) -> bytes:
+    """A scan of five pages, one of them scratched."""
+    pages = []
+    for day in range(5):
+        image, _ = written(
+            _NOTES[:1] + _NOTES[1 + 4 * day :] if day else _NOTES, _LINE_PIXELS, _A4_AT_180_DPI, (150, _TOP)
+        )
+        if not day:
+            _scratch(image, _TOP + _SCRATCHED * 2 * _LINE_PIXELS)
+        pages.append(image)
+    return write_picture_pdf(folder / "notes.pdf", pages).read_bytes()
+
+
+def _scratch(image: Image.Image, top: int) -> None:
+    """Dark and bright strokes across a line, so that not every word of it can be read for sure."""
+    generator, draw = np.random.default_rng(3), ImageDraw.Draw(image)
+    for stroke in range(22):
+        x, length, y, slope = (
+            int(generator.integers(*limits)) for limits in ((600, 1000), (60, 160), (8, 50), (-14, 14))
+        )
+        draw.line([(x, top + y), (x + length, top + y + slope)], fill=255 if stroke % 2 else 90, width=4)
 
 
 def _read(api_url: str, name: str, content: bytes) -> str:

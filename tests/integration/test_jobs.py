@@ -287,6 +287,7 @@ def test_pages_are_read_some_at_a_time(database: Engine):
         documents.begin_plan(session, job_id, seconds=60)
         documents.plan(session, job_id, documents.Plan(count, range(1, count + 1), "image/png", 1, ""))
         lease = leases.lease_pages(session, job_id, most=count, seconds=60, attempts=3)
+        assert lease is not None
         leases.write_pages(session, lease, [page_that_says(str(number), number) for number in lease.numbers])
     assert [page.text for page in Job(job_id, database).pages()] == [str(number) for number in range(1, count + 1)]
 
@@ -328,8 +329,6 @@ def test_what_is_gone_says_why(bench: Bench, job: Job, reason, error, words: str
 def test_a_wait_ends_when_the_document_is_deleted(bench: Bench, job: Job):
     def delete() -> None:
         with transaction(bench.database) as session:
-            # Deleting is no change of a document's status; cancelling it first is what tells those who wait.
-            documents.cancel(session, job.id)
             tombstones.bury(session, job.id, "", "deleted")
             retention.delete_documents(session, [job.id])
 

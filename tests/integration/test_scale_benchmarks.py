@@ -35,7 +35,7 @@ def run(module: str, output: Path, *arguments: str) -> dict[str, Any]:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    return json.loads(output.read_text())
+    return dict(json.loads(output.read_text()))
 
 
 def test_leases_are_measured(tmp_path: Path):

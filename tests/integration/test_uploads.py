@@ -61,11 +61,11 @@ def rows(database: Engine) -> list[UUID]:
 def test_a_document_whose_commit_went_unanswered_is_accepted(
     store: FolderStore, database: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    def submit_and_lose_the_answer(new: NewDocument) -> None:
+    def submit_and_lose_the_answer(new: NewDocument, _key: None) -> UUID:
         submit(new)
         raise DatabaseUnreachable("The connection broke.")
 
-    monkeypatch.setattr(uploads, "submit", submit_and_lose_the_answer)
+    monkeypatch.setattr(uploads, "submit_once", submit_and_lose_the_answer)
     document_id = upload(store)
     assert rows(database) == [document_id]
     assert [path.read_bytes() for path in files(store)] == [CONTENT]
@@ -74,10 +74,10 @@ def test_a_document_whose_commit_went_unanswered_is_accepted(
 def test_a_document_that_was_not_accepted_leaves_no_file(
     store: FolderStore, database: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    def refuse(new: NewDocument) -> None:
+    def refuse(new: NewDocument, _key: None) -> UUID:
         raise DatabaseUnreachable("The connection broke.")
 
-    monkeypatch.setattr(uploads, "submit", refuse)
+    monkeypatch.setattr(uploads, "submit_once", refuse)
     with pytest.raises(DatabaseUnreachable):
         upload(store)
     assert (rows(database), files(store)) == ([], [])

@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,14 +23,17 @@ from sqlalchemy.orm import Session
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from flow.webhooks import SCHEDULE, deliver
+from quire import jobs
 from quire.cli.samples import sample_photo
 from quire.contracts import OcrPayload
 from quire.database import documents, webhooks
 from quire.database.engine import connect, transaction
 from quire.database.tables import WebhookDelivery
 from quire.database.webhooks import Attempt, Event
+from quire.embedded.processes import free_port
 from quire.errors import Corrupt
-from quire.settings import Settings
+from quire.queues import producer
+from quire.settings import Settings, get_settings
 from quire.webhook_signature import new_secret
 from tests.engines import InstantEngine
 from tests.integration.page_flow_bench import Bench
@@ -44,6 +49,8 @@ class Receiver:
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     before_answer: Callable[[], None] = lambda: None
+    # Seconds for which a header of the answer takes to come.
+    drips: float = 0
 
 
 @pytest.fixture
@@ -60,7 +67,15 @@ def receiver() -> Iterator[Receiver]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
-            self.end_headers()
+            with suppress(OSError):
+                self.drip(receiving.drips)
+                self.end_headers()
+
+        def drip(self, seconds: float) -> None:
+            self.flush_headers()
+            for _ in range(int(seconds / 0.1)):
+                self.wfile.write(b"X-Part: a\r\n")
+                time.sleep(0.1)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -113,6 +128,7 @@ def test_the_end_of_a_document_is_told_once_and_signed(bench: Bench, receiver: R
     assert payload["type"] == "document.completed"
     assert payload["data"]["document_id"] == str(document_id)
     assert (payload["data"]["status"], payload["data"]["pages_done"]) == ("completed", 1)
+    assert set(payload["data"]) == {"document_id", "status", "page_count", "pages_done", "pages_failed"}
     # Counts, but no text.
     assert str(bench.pages(document_id)[1].text) not in body.decode()
     with pytest.raises(WebhookVerificationError):
@@ -136,7 +152,7 @@ def test_a_document_that_cannot_be_read_is_told_as_failed(bench: Bench, receiver
         deliver(SETTINGS, bench.database, attempt)
     told = [json.loads(body) for _, body in receiver.got]
     assert [each["type"] for each in told] == ["document.failed"] * 2
-    assert {each["data"]["error_code"] for each in told} == {"corrupt"}
+    assert {each["data"]["error"]["code"] for each in told} == {"corrupt"}
 
 
 def test_an_endpoint_hears_only_of_its_owner_and_its_events(bench: Bench, receiver: Receiver):
@@ -235,6 +251,72 @@ def test_addresses_of_this_network_are_not_called(bench: Bench, receiver: Receiv
     (message,) = messages(bench.database)
     assert message.last_error == "address_not_allowed"
     assert receiver.got == []
+
+
+def test_an_endpoint_that_answers_a_little_at_a_time_is_left(
+    bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("flow.webhooks._ANSWER_SECONDS", 0.5)
+    receiver.drips = 10
+    add_endpoint(bench.database, receiver.url)
+    read_document(bench)
+    (attempt,) = due(bench.database)
+    begun = time.monotonic()
+    assert deliver(SETTINGS, bench.database, attempt).outcome == "put_off"
+    assert time.monotonic() - begun < 5
+    (message,) = messages(bench.database)
+    assert "Timeout" in str(message.last_error)
+
+
+def test_an_endpoint_deleted_while_a_document_ends_does_not_keep_it_from_ending(bench: Bench, receiver: Receiver):
+    add_endpoint(bench.database, receiver.url)
+    document_id = bench.accept(bench.put("photo.jpg", sample_photo()))
+    deleting = threading.Event()
+
+    def delete() -> None:
+        with transaction(bench.database) as session:
+            for endpoint in webhooks.list_endpoints(session, None, most=1):
+                webhooks.delete_endpoint(session, endpoint.id)
+            deleting.set()
+            wait_until_blocked(bench.database)
+
+    with ThreadPoolExecutor(1) as other:
+        deleted = other.submit(delete)
+        assert deleting.wait(10)
+        bench.flow.work(document_id)
+        deleted.result()
+    assert bench.document(document_id).status == "completed"
+    assert messages(bench.database) == []
+
+
+def wait_until_blocked(database: Engine) -> None:
+    """Wait until somebody waits for a lock of another transaction."""
+    deadline = time.monotonic() + 20
+    with database.connect() as connection:
+        while not connection.scalar(text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_while_redis_is_away_one_task_is_tried_and_the_others_wait(
+    bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    forget = (get_settings.cache_clear, producer.cache_clear)
+    for _ in range(3):
+        add_endpoint(bench.database, receiver.url)
+    read_document(bench)
+    try:
+        for cache_clear in forget:
+            cache_clear()
+        jobs.dispatch_webhooks(bench.database)
+    finally:
+        monkeypatch.undo()
+        for cache_clear in forget:
+            cache_clear()
+    assert caplog.text.count("has no task") == 1
+    make_due(bench.database)
+    assert len(due(bench.database)) == 3
 
 
 def _deliver_in_process(url: str, attempt: Attempt) -> None:

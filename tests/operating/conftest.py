@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 from quire.database import migrate
-from quire.database.engine import connect
+from quire.database.engine import connect, transaction
 from quire.embedded import ChildProcess, EmbeddedPostgres, EmbeddedRedis
 from quire.embedded.processes import free_port
+from quire.keys import create_key
 from quire.settings import Settings
 from tests.chaos.fake_engine import PAGE_MILLISECONDS
 from tests.operating.collector import Collector
@@ -36,6 +37,7 @@ class System:
     metrics_url: str
     env: dict[str, str]
     folder: Path
+    key: str
     collector: Collector
     api: ChildProcess
     worker: ChildProcess
@@ -44,16 +46,21 @@ class System:
         """What the processes see."""
         return Settings.model_validate({name.lower(): value for name, value in self.env.items()})
 
+    def get(self, path: str) -> httpx.Response:
+        """What the API answers whoever has a key."""
+        return httpx.get(self.url + path, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+
     def upload(self, content: bytes, **headers: str) -> str:
         """The id of a new document."""
         files = {"file": ("sample.pdf", content)}
+        headers |= {"Authorization": f"Bearer {self.key}"}
         answer = httpx.post(f"{self.url}/api/v1/ocr/process", files=files, headers=headers, timeout=30)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["task_id"])
 
     def wait_until_read(self, document_id: str) -> None:
         def ended() -> bool:
-            status = httpx.get(f"{self.url}/api/v1/ocr/results/{document_id}", timeout=30).json()["status"]
+            status = self.get(f"/api/v1/ocr/results/{document_id}").json()["status"]
             assert status != "FAILURE"
             return bool(status == "SUCCESS")
 
@@ -87,6 +94,8 @@ def system(
     assert url is not None
     engine = connect(url)
     migrate.upgrade(engine)
+    with transaction(engine) as session:
+        _, key = create_key(session, name="tests", owner="tests", scopes=["admin"])
     engine.dispose()
     port, metrics_port = free_port(), free_port()
     with ExitStack() as stack:
@@ -118,7 +127,7 @@ def system(
         )
         stack.callback(worker.stop)
         found = System(
-            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}", env, folder, collector, api, worker
+            f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}", env, folder, key, collector, api, worker
         )
         wait_until(lambda: _is_ready(found), 90)
         yield found

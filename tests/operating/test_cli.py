@@ -53,7 +53,7 @@ def quire(env: dict[str, str], *arguments: str | Path) -> Ended:
 
 @pytest.fixture(scope="module")
 def env(system: System) -> dict[str, str]:
-    return system.env | {"QUIRE_API_URL": system.url, "COLUMNS": "200"}
+    return system.env | {"QUIRE_API_URL": system.url, "QUIRE_API_KEY": system.key, "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,44 @@ def test_something_else_than_the_api_is_told_apart(env: dict[str, str], system: 
     ended = quire(env | {"QUIRE_API_URL": system.metrics_url}, "status", str(uuid.UUID(int=7)))
     assert ended.status == 1
     assert ended.errors.startswith("quire: unexpected_answer: ")
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_used_listed_and_revoked(env: dict[str, str]):
+    made = quire(env, "keys", "create", "--name", "scanner", "--owner", "lab", "--scope", "documents:read", "--json")
+    assert made.status == 0, made.errors
+    key = made.document
+    with_key = env | {"QUIRE_API_KEY": key["secret"]}
+    # Another owner's documents are not there for it, and it may only look.
+    assert quire(with_key, "list").output == ""
+    refused = quire(with_key, "submit", "--key", "inbox/letter.pdf")
+    assert (refused.status, refused.errors.split(":")[1]) == (1, " forbidden")
+    listed = quire(env, "keys", "list", "--owner", "lab", "--json")
+    assert [(line["id"], line["state"], line["scopes"]) for line in listed.lines] == [
+        (key["id"], "valid", ["documents:read"])
+    ]
+    assert key["secret"] not in listed.output
+    assert quire(env, "keys", "revoke", key["id"], "--json").document == {"id": key["id"], "revoked": True}
+    assert quire(env, "keys", "revoke", key["id"]).status == 2
+    table = quire(env, "keys", "list", "--owner", "lab").output
+    assert "revoked" in table
+    assert key["secret"] not in table
+
+
+def test_for_people_the_secret_stands_alone(env: dict[str, str]):
+    made = quire(env, "keys", "create", "--name", "by hand")
+    assert re.fullmatch(r"qk_[\w-]{40,}\n", made.output)
+    assert "it is not shown again" in made.errors
+    assert made.output.strip() not in made.errors
+
+
+def test_without_a_key_the_api_says_what_is_needed(env: dict[str, str]):
+    without = {name: value for name, value in env.items() if name != "QUIRE_API_KEY"}
+    ended = quire(without, "list")
+    assert (ended.status, ended.output) == (1, "")
+    assert ended.errors.startswith("quire: unauthorized: ")
 
 
 # --- doctor -----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in pan
 
 
 def test_every_metric_of_the_dashboard_is_served(system: System):
-    served = httpx.get(f"{system.url}/metrics").text + httpx.get(f"{system.metrics_url}/metrics").text
+    served = system.get("/metrics").text + httpx.get(f"{system.metrics_url}/metrics").text
     families = set(re.findall(r"^# TYPE (\w+)", served, re.M))
     families |= {f"{name}{suffix}" for name in families for suffix in ("_bucket", "_count", "_sum")}
     named = {name for expression in EXPRESSIONS for name in re.findall(r"\bquire_\w+", expression)}
@@ -49,6 +49,9 @@ def test_prometheus_asks_the_services_that_serve_metrics():
     config = yaml.safe_load((INFRA / "prometheus" / "prometheus.yml").read_text())
     api, workers = config["scrape_configs"]
     assert api["static_configs"] == [{"targets": ["api:8000"]}]
+    (secret,) = SERVICES["prometheus"]["secrets"]
+    assert api["authorization"] == {"type": "Bearer", "credentials_file": f"/run/secrets/{secret}"}
+    assert COMPOSE["secrets"][secret] == {"environment": "QUIRE_METRICS_KEY"}
     (discovered,) = workers["dns_sd_configs"]
     assert {name: SERVICES[name]["environment"]["QUIRE_METRICS_PORT"] for name in discovered["names"]} == {
         "worker-ocr": discovered["port"],

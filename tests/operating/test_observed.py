@@ -44,11 +44,11 @@ def scanned_pdf(pages: int) -> bytes:
     return buffer.getvalue()
 
 
-def metrics(url: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    text = httpx.get(f"{url}/metrics", timeout=10).text
+def metrics(answer: httpx.Response) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    assert answer.status_code == 200, answer.text
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
 
@@ -67,7 +67,7 @@ def test_the_api_counts_queues_and_documents(system: System):
     def of(name: str, **labels: str) -> float:
         return found[name, frozenset(labels.items())]
 
-    found = metrics(system.url)
+    found = metrics(system.get("/metrics"))
     assert of("quire_up", service="postgres") == of("quire_up", service="redis") == 1
     assert of("quire_queue_messages", queue=DEFAULT_QUEUE) == 0
     assert of("quire_queue_oldest_seconds", queue=OCR_QUEUE) == 0
@@ -79,7 +79,7 @@ def test_the_api_counts_queues_and_documents(system: System):
 
 def test_a_queue_that_nobody_empties_is_seen_to_grow_old(system: System):
     def of(name: str, **labels: str) -> float:
-        return metrics(system.url)[name, frozenset(labels.items())]
+        return metrics(system.get("/metrics"))[name, frozenset(labels.items())]
 
     system.worker.suspend()
     try:
@@ -96,7 +96,7 @@ def test_a_queue_that_nobody_empties_is_seen_to_grow_old(system: System):
 
 
 def test_a_worker_counts_the_pages_of_its_processes(system: System, document_id: str):
-    found = metrics(system.metrics_url)
+    found = metrics(httpx.get(f"{system.metrics_url}/metrics"))
     assert found["quire_pages_total", frozenset({("source", "ocr"), ("outcome", "done")})] >= 1
     assert found["quire_pages_total", frozenset({("source", "text_layer"), ("outcome", "done")})] >= 1
     assert found["quire_page_stage_seconds_count", frozenset({("stage", "ocr")})] >= 1
@@ -120,6 +120,7 @@ def test_every_log_line_is_an_object_that_says_what_it_is_about(system: System, 
 def test_no_log_line_holds_a_secret_or_text(system: System, document_id: str):
     logs = system.logs()
     assert PASSWORD not in logs
+    assert system.key not in logs
     assert not any(line in logs for line in BORN_DIGITAL_PAGE)
 
 
@@ -185,6 +186,7 @@ def test_it_says_what_is_missing(system: System, tmp_path: Path):
         "DATABASE_URL": f"postgresql://quire:{PASSWORD}@127.0.0.1:{nobody}/quire",
         "QUIRE_OBJECT_DIR": str(file / "objects"),
         "QUIRE_LOG_FORMAT": "text",
+        "QUIRE_AUTH": "off",
     }
     port = free_port()
     serve = [sys.executable, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(port)]
@@ -204,7 +206,7 @@ def test_it_says_what_is_missing(system: System, tmp_path: Path):
             assert ready.json()["status"] == "not_ready"
             assert set(ready.json()["missing"]) == {"postgres", "storage"}
             assert ready.json()["degraded"] == {"redis": "broker_unreachable"}
-            found = metrics(str(client.base_url))
+            found = metrics(client.get("/metrics"))
             assert found["quire_up", frozenset({("service", "postgres")})] == 0
             assert found["quire_up", frozenset({("service", "redis")})] == 0
             assert client.get("/api/v1/ocr/results/2b6f0cc9-04d1-4f0e-9f5f-0f3e8a1f9d11").status_code == 503

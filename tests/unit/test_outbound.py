@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_only_the_public_internet_is_public(address: str, public: bool):
         "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://2130706433/", "http://0x7f.1/",
         "http://0177.0.0.1/", "http://127.1/", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/latest/meta-data",
         "ftp://example.com/", "file:///etc/passwd", "http:///x", "http://user@example.com/", "http://a:b@example.com/",
-        "http://example.com:99999/", "gopher://example.com/",
+        "http://example.com:99999/", "gopher://example.com/", "http://93.184.215.14/\n", "http://93.184.215.14/\0",
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_refused(url: str):
@@ -205,3 +205,20 @@ def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch):
 def test_a_guarded_client_follows_no_redirect():
     with serving(sending(b"", 302, Location="http://127.0.0.1/")) as url, open_outbound_client(ALLOWED, 5) as client:
         assert client.get(url).status_code == httpx.codes.FOUND
+
+
+def test_an_answer_that_never_comes_to_an_end_is_not_waited_for(tmp_path: Path):
+    """However little silence there is: in the head of an answer as in its body."""
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            request.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(100):
+                request.wfile.write(b"X-Part: a\r\n")
+                time.sleep(0.1)
+
+    with serving(drip) as url:
+        begun = time.monotonic()
+        with pytest.raises(FetchFailed):
+            fetch_to(url, tmp_path / "file", 1000, ALLOWED, seconds=0.5)
+        assert time.monotonic() - begun < 5

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Request
 
 from quire.database import limits
 from quire.database.engine import transaction
-from quire.errors import Forbidden, InvalidPayload, QuotaExceeded, RateLimited, Unauthorized
+from quire.errors import Forbidden, QuotaExceeded, RateLimited, Unauthorized
 from quire.keys import SCOPES, find_key, note_use
 from quire.settings import get_settings
 
@@ -65,21 +66,30 @@ class _Remembered:
 _remembered: Final = _Remembered()
 
 
-def current_caller(request: Request) -> Caller:
-    """The caller of this request, which counts against the limit of their key.
+def recognized_caller(request: Request) -> Caller:
+    """The caller of this request, which is not counted.
 
     Raises:
         Unauthorized: no key, or none that is valid.
-        Forbidden: no keys are used, and the request did not come over the loopback interface.
-        RateLimited: the key's requests of this minute are used up.
+        Forbidden: no keys are used, and the request did not come from this machine.
     """
     if get_settings().quire_auth == "off":
-        _require_loopback(request)
+        _require_this_machine(request)
         return Caller()
     secret = _secret_of(request)
     if not secret:
         raise Unauthorized("An API key is needed: Authorization: Bearer qk_… (quire keys create makes one).")
-    caller = _caller_of(secret)
+    return _caller_of(secret)
+
+
+def current_caller(request: Request) -> Caller:
+    """The caller of this request, which counts against the limit of their key.
+
+    Raises:
+        Unauthorized, Forbidden: see `recognized_caller`.
+        RateLimited: the key's requests of this minute are used up.
+    """
+    caller = recognized_caller(request)
     if caller.requests_per_minute is not None and caller.key_id is not None:
         _count(caller.key_id, caller.requests_per_minute)
     return caller
@@ -106,12 +116,12 @@ def owner_of(named: str, caller: Caller) -> str:
     """Whose a new document is.
 
     Raises:
-        InvalidPayload: the caller's key belongs to another owner than the one named.
+        Forbidden: the caller's key belongs to another owner than the one named.
     """
     if caller.owner is None:
         return named
     if named not in ("", caller.owner):
-        raise InvalidPayload("owner: documents belong to the owner of the key that is used. Leave the field out.")
+        raise Forbidden("owner: what a key makes belongs to the key's owner. Leave the field out.")
     return caller.owner
 
 
@@ -138,16 +148,35 @@ def _require_scope(caller: Caller, scope: str) -> None:
         raise Forbidden(f"This key may not do that: it has no scope {scope}.")
 
 
-def _require_loopback(request: Request) -> None:
-    """Without keys only this machine is answered, whatever address the server was told to listen on."""
-    host = (request.scope.get("server") or ("", None))[0]
-    try:
-        foreign = not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        # A socket file, or a test's client.
-        foreign = False
-    if foreign:
+def _require_this_machine(request: Request) -> None:
+    """Without keys only this machine is answered, whatever address the server was told to listen on.
+
+    A browser on this machine is not enough: a foreign page in it can send requests here (`Origin`), and whoever owns its
+    name can have that lead here afterwards (`Host`).
+    """
+    arrived_at = (request.scope.get("server") or ("", None))[0]
+    origin = request.headers.get("Origin")
+    if not (
+        _is_this_machine(arrived_at)
+        and _is_this_machine(_host_in(f"//{request.headers.get('Host', '')}"))
+        and (origin is None or _is_this_machine(_host_in(origin, missing="null")))
+    ):
         raise Forbidden("QUIRE_AUTH=off is for this machine only. Set QUIRE_AUTH=required and make a key.")
+
+
+def _host_in(address: str, missing: str = "") -> str:
+    try:
+        return urlsplit(address).hostname or missing
+    except ValueError:
+        return "null"
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address or `localhost`; or none, as where a server listens on a socket file."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost") or host.startswith("/")
 
 
 def _secret_of(request: Request) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from quire.contracts import WebhookResult
 from quire.database import webhooks
-from quire.database.engine import transaction
+from quire.database.engine import statements
 from quire.database.webhooks import Attempt, Message
 from quire.errors import QuireError
 from quire.outbound import open_outbound_client
@@ -48,12 +48,12 @@ def deliver(settings: Settings, database: Engine, attempt: Attempt) -> WebhookRe
     Raises:
         DatabaseUnreachable: nothing was sent, or it is not known what came of it: then it is sent again.
     """
-    with transaction(database) as session:
+    with statements(database) as session:
         message = webhooks.begin(session, attempt)
     if message is None:
         return WebhookResult(outcome="skipped")
     answer = _send(settings, message)
-    with transaction(database) as session:
+    with statements(database) as session:
         if answer.status is not None and 200 <= answer.status < 300:
             webhooks.end(session, message, "delivered", answer=answer.status)
             return WebhookResult(outcome="delivered")
@@ -73,12 +73,12 @@ def _send(settings: Settings, message: Message) -> _Answer:
     headers |= {"Content-Type": "application/json", "User-Agent": "Quire-Webhooks"}
     try:
         with (
-            open_outbound_client(settings, _ANSWER_SECONDS) as client,
+            open_outbound_client(settings, _ANSWER_SECONDS, seconds=_ANSWER_SECONDS) as client,
             # What the endpoint says besides its status is of no use, and may be endless.
             client.stream("POST", message.url, content=body, headers=headers) as answer,
         ):
             return _Answer(answer.status_code, f"HTTP status {answer.status_code}", _retry_after(answer))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return _Answer(None, type(error).__name__)
     except QuireError as error:
         return _Answer(None, error.code)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from quire import tasks
 from quire.contracts import OcrPayload, WebhookPayload
 from quire.database import documents, turns, webhooks
-from quire.database.engine import transaction
+from quire.database.engine import statements, transaction
 from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
 from quire.queues import lists_of_queue
@@ -101,13 +101,13 @@ def dispatch(database: Engine | None = None, *, most: int = _DISPATCHED_AT_ONCE)
         _issue_all(tickets)
 
 
-def dispatch_webhooks(database: Engine | None = None, *, most: int = 10) -> int:
-    """Queue tasks for up to `most` webhooks that are due; how many were.
+def dispatch_webhooks(database: Engine | None = None, *, most: int = 10) -> None:
+    """Queue tasks for up to `most` webhooks that are due.
 
     Raises:
         DatabaseUnreachable: nothing was queued.
     """
-    with transaction(database) as session:
+    with statements(database) as session:
         attempts = webhooks.dispatch(session, most=most)
     for attempt in attempts:
         try:
@@ -115,9 +115,9 @@ def dispatch_webhooks(database: Engine | None = None, *, most: int = 10) -> int:
                 WebhookPayload(delivery_id=attempt.delivery_id, attempt=attempt.attempt), keep_result=False
             )
         except BrokerUnreachable as error:
-            # It is due again in a minute, for the reconciler to find.
+            # It is due again in a minute, for the reconciler to find. The others would have to wait as long in vain.
             logger.warning("webhook %s has no task: %s", attempt.delivery_id, error.message)
-    return len(attempts)
+            break
 
 
 def cancel(document_id: UUID, database: Engine | None = None) -> bool:

@@ -8,6 +8,7 @@ time gains nothing; TLS still verifies the name. `QUIRE_OUTBOUND_ALLOW` names ho
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 import ssl
 import time
@@ -39,13 +40,16 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def open_outbound_client(settings: Settings, timeout: float, resolver: Resolver = resolve) -> httpx.Client:
+def open_outbound_client(
+    settings: Settings, timeout: float, resolver: Resolver = resolve, *, seconds: float = math.inf
+) -> httpx.Client:
     """A client that connects to public addresses only, follows no redirect, and knows no proxy.
 
-    Requests raise `AddressNotAllowed` besides what httpx raises. `timeout` is seconds of silence.
+    Requests raise `AddressNotAllowed` besides what httpx raises. `timeout` is seconds of silence; everything together
+    may take so many `seconds` from now, however little at a time the other side sends.
     """
     transport = httpx.HTTPTransport(trust_env=False)
-    guard = _Guard(settings, resolver)
+    guard = _Guard(settings, resolver, time.monotonic() + seconds)
     transport._pool = httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=guard)
     return httpx.Client(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
 
@@ -73,7 +77,7 @@ def fetch_to(
         TooLarge: it has more than `max_bytes`; not more than that was transferred.
     """
     deadline = time.monotonic() + seconds
-    with open_outbound_client(settings, min(_SILENCE_SECONDS, seconds), resolver) as client:
+    with open_outbound_client(settings, min(_SILENCE_SECONDS, seconds), resolver, seconds=seconds) as client:
         for _ in range(_MOST_REDIRECTS + 1):
             _parse(url)
             try:
@@ -108,7 +112,9 @@ def _parse(url: str) -> Any:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:
+        # What cannot be asked later is refused now: urlsplit overlooks line breaks and other unprintable characters.
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
         raise AddressNotAllowed("The address is none.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise AddressNotAllowed("Only http:// and https:// addresses with a host can be used.")
@@ -120,8 +126,9 @@ def _parse(url: str) -> Any:
 class _Guard(httpcore.NetworkBackend):
     """Makes httpcore's connections, to addresses that are allowed."""
 
-    def __init__(self, settings: Settings, resolver: Resolver) -> None:
+    def __init__(self, settings: Settings, resolver: Resolver, deadline: float = math.inf) -> None:
         self._resolve = resolver
+        self._deadline = deadline
         self._backend = httpcore.SyncBackend()
         named = [part.strip() for part in settings.quire_outbound_allow.split(",") if part.strip()]
         self._networks = [network for part in named if (network := _network(part)) is not None]
@@ -137,8 +144,10 @@ class _Guard(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         failure: Exception | None = None
         for address in self.allowed_addresses(host, port):
+            left = _seconds_left(self._deadline, timeout)
             try:
-                return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = self._backend.connect_tcp(address, port, left, local_address, socket_options)
+                return _TimedStream(stream, self._deadline)
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
@@ -159,6 +168,46 @@ class _Guard(httpcore.NetworkBackend):
     def _is_allowed(self, address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
         return is_public(parsed) or any(parsed in network for network in self._networks)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection that is used no longer than until a deadline (`time.monotonic`)."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _seconds_left(self._deadline, timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _seconds_left(self._deadline, timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _seconds_left(self._deadline, timeout)
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _seconds_left(deadline: float, timeout: float | None) -> float | None:
+    """How long something may still take.
+
+    Raises:
+        httpcore.TimeoutException: no longer.
+    """
+    if deadline == math.inf:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.TimeoutException("It took too long.")
+    return left if timeout is None else min(left, timeout)
 
 
 def is_public(address: Address) -> bool:

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     quire_page_attempts: int = Field(3, gt=0)
     quire_page_seconds: float = Field(120, gt=0)
     quire_ticket_seconds: int = Field(60, ge=0)
-    quire_turn_seconds: int = Field(10, ge=0)
+    quire_turn_seconds: int = Field(4, ge=0)
     quire_document_parallelism: int = Field(4, gt=0)
     quire_dispatch_window: int = Field(1000, gt=0)
     quire_reconcile_seconds: int = Field(15, gt=0)

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { DocumentPage } from "./document/DocumentPage";
 import { DocumentsPage } from "./documents/DocumentsPage";
 import { api } from "./lib/api";
@@ -36,7 +36,7 @@ export function App() {
     return (
       <>
         <Header />
-        <main className="page" id="main">
+        <main className="page" id="main" tabIndex={-1}>
           <Notice error={session.error} title="Quire cannot be reached">
             <button type="button" className="button" onClick={ask}>
               Try again
@@ -57,12 +57,14 @@ function Page({ onSignOut }: { onSignOut: (() => void) | undefined }) {
   const address = useAddress();
   const [path = "/", search = ""] = address.split(/(?=\?)/);
   const route = parseRoute(path, search);
+  useFocusOnMain(route.name === "document" ? route.id : route.name);
+  useNoStrayDrops();
   if (route.name === "document") return <DocumentPage key={route.id} route={route} onSignOut={onSignOut} />;
   if (route.name === "documents") return <DocumentsPage status={route.status} filename={route.filename} onSignOut={onSignOut} />;
   return (
     <>
       <Header onSignOut={onSignOut} />
-      <main className="page" id="main">
+      <main className="page" id="main" tabIndex={-1}>
         <div className="empty">
           <h1>Nothing here</h1>
           <p>This address leads nowhere.</p>
@@ -73,4 +75,27 @@ function Page({ onSignOut }: { onSignOut: (() => void) | undefined }) {
       </main>
     </>
   );
+}
+
+/** Another page begins at its content, for keyboards and screen readers, too. */
+function useFocusOnMain(page: string): void {
+  const shown = useRef(page);
+  useEffect(() => {
+    if (shown.current === page) return;
+    shown.current = page;
+    document.getElementById("main")?.focus();
+  }, [page]);
+}
+
+/** A file that is dropped where nobody takes it must not replace the viewer. */
+function useNoStrayDrops(): void {
+  useEffect(() => {
+    const refuse = (event: DragEvent): void => event.preventDefault();
+    window.addEventListener("dragover", refuse);
+    window.addEventListener("drop", refuse);
+    return () => {
+      window.removeEventListener("dragover", refuse);
+      window.removeEventListener("drop", refuse);
+    };
+  }, []);
 }

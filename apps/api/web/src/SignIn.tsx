@@ -33,7 +33,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
   return (
     <>
       <Header />
-      <main className="sign-in" id="main">
+      <main className="sign-in" id="main" tabIndex={-1}>
         <form className="card" onSubmit={submit}>
           <h1>Sign in</h1>
           <p>This Quire asks for an API key. It stays in this tab and is forgotten when you close it.</p>

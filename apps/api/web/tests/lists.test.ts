@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { mergeFirstPage } from "../src/documents/useDocuments";
 import type { QuireDocument } from "../src/lib/api";
-import { nextOf } from "../src/lib/confidence";
+import { nextOf, unsureLines } from "../src/lib/confidence";
 import { PageCache } from "../src/lib/pageCache";
 import { nearestIndex, selectedPages } from "../src/lib/pageNumbers";
 import { rowsInSight, scrollToShow } from "../src/lib/windowing";
@@ -38,6 +38,17 @@ describe("page numbers", () => {
   it("goes round the unsure lines", () => {
     expect([null, 2, 5, 9].map((line) => nextOf([2, 5], line))).toEqual([2, 5, 2, 2]);
     expect(nextOf([], 1)).toBeNull();
+  });
+});
+
+describe("unsure lines", () => {
+  it("are those with a word that may be wrong", () => {
+    const line = (confidence: number) => ({ text: "", box: [], confidence });
+    const word = (index: number, confidence: number) => ({ ...line(confidence), line: index });
+    const detections = [line(0.99), line(0.98), line(0.5)];
+    expect(unsureLines({ detections, words: [word(0, 0.95), word(1, 0.97), word(1, 0.81)] })).toEqual([1, 2]);
+    expect(unsureLines({ detections })).toEqual([2]);
+    expect(unsureLines(null)).toEqual([]);
   });
 });
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
-from quire import keys
 from quire.cli.exit_codes import UsageError
 from quire.cli.output import JsonOption, console, messages, print_json, print_table
-from quire.database.engine import transaction
-from quire.database.tables import ApiKey
+
+if TYPE_CHECKING:
+    from quire.database.tables import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="Keys of the API, directly in the database (DATABASE_URL).")
 
@@ -41,6 +41,10 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key. Its secret is printed now and never again."""
+    # Here, because every command imports this module and only these need a database.
+    from quire import keys
+    from quire.database.engine import transaction
+
     expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
     with transaction() as session:
         key, secret = keys.create_key(
@@ -64,6 +68,9 @@ def list_(
     owner: Annotated[str | None, typer.Option(help="Only those of this owner.")] = None, as_json: JsonOption = False
 ) -> None:
     """Keys, without their secrets."""
+    from quire import keys
+    from quire.database.engine import transaction
+
     with transaction() as session:
         found = [_shown(key) for key in keys.list_keys(session, owner=owner)]
     if as_json:
@@ -77,6 +84,9 @@ def list_(
 @app.command()
 def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID")], as_json: JsonOption = False) -> None:
     """Revoke a key: from now on it opens nothing."""
+    from quire import keys
+    from quire.database.engine import transaction
+
     with transaction() as session:
         if not keys.revoke_key(session, key_id):
             raise UsageError(f"There is no key {key_id} that could be revoked.")

@@ -22,6 +22,9 @@ from quire.database.compressed import compress
 from quire.database.tables import Page
 from quire.errors import WorkerLost
 
+# By its id: joined, Postgres may look through all documents that are running, where it takes them for few.
+_RUNNING = "(SELECT d.status FROM documents d WHERE d.id = :document_id) = 'running'"
+
 _TOUCH_PRECISION = "interval '1 s'"
 
 # A page that may be leased: nobody has it, or whoever had it is gone.
@@ -33,8 +36,8 @@ _FREE = "(p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < 
 _LEASE = text(f"""
     WITH free AS (
         SELECT p.document_id, p.number
-        FROM pages p JOIN documents d ON d.id = p.document_id
-        WHERE p.document_id = :document_id AND {_FREE} AND d.status = 'running'
+        FROM pages p
+        WHERE p.document_id = :document_id AND {_FREE} AND {_RUNNING}
           AND p.attempts >= :least_attempts AND p.attempts < :attempts_limit
           AND (CAST(:number AS integer) IS NULL OR p.number = :number)
         ORDER BY p.number
@@ -154,8 +157,8 @@ _COPY_ERROR = text("""
 
 _OPEN_PAGES = text(f"""
     SELECT count(*) FILTER (WHERE {_FREE} AND p.attempts < :attempts_limit) AS free, count(*) AS open
-    FROM pages p JOIN documents d ON d.id = p.document_id
-    WHERE p.document_id = :document_id AND p.status IN ('pending', 'leased') AND d.status = 'running'
+    FROM pages p
+    WHERE p.document_id = :document_id AND p.status IN ('pending', 'leased') AND {_RUNNING}
 """)
 
 

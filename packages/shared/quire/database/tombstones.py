@@ -37,7 +37,10 @@ class Gone:
 
 
 def bury(session: Session, document_id: UUID, owner: str, reason: Reason) -> None:
-    """Remember a document that is deleted in this transaction, and tell who watches it. What was remembered first stays."""
+    """Remember a document that is deleted in this transaction, and tell whoever watches it.
+
+    What was remembered first stays.
+    """
     values = {"document_id": document_id, "owner": owner, "reason": reason, "deleted_at": func.now()}
     session.execute(postgresql.insert(Tombstone).values(**values).on_conflict_do_nothing())
     session.execute(select(func.pg_notify(CHANNEL, str(document_id))))

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Select, delete, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
 from quire.database.tables import WebhookDelivery, WebhookEndpoint
+from quire.errors import InvalidPayload
+
+T = TypeVar("T", WebhookEndpoint, WebhookDelivery)
 
 Event = Literal["document.completed", "document.failed"]
 EVENTS: Final[tuple[Event, ...]] = ("document.completed", "document.failed")
@@ -24,7 +27,10 @@ EVENTS: Final[tuple[Event, ...]] = ("document.completed", "document.failed")
 _ARRIVAL_SECONDS: Final = 60
 _SENDING_SECONDS: Final = 90
 _KEPT_DAYS: Final = 30
+# Of one owner: each has every document's end sent to it.
+MOST_ENDPOINTS: Final = 20
 
+# An endpoint is kept from being deleted until the commit: a message to one that is gone would fail the document's end.
 _ENQUEUE = text("""
     INSERT INTO webhook_deliveries (id, endpoint_id, document_id, event, occasion, body)
     SELECT gen_random_uuid(), e.id, d.id, ended.event, d.finished_at::text,
@@ -32,22 +38,28 @@ _ENQUEUE = text("""
             'type', ended.event,
             'timestamp', to_char(d.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
             'data', jsonb_strip_nulls(jsonb_build_object(
-                'document_id', d.id, 'status', d.status, 'filename', d.filename, 'page_count', d.page_count,
-                'pages_done', d.pages_done, 'pages_failed', d.pages_failed, 'error_code', d.error_code)))
+                'document_id', d.id, 'status', d.status, 'page_count', d.page_count,
+                'pages_done', d.pages_done, 'pages_failed', d.pages_failed,
+                'error', CASE WHEN d.error_code IS NOT NULL THEN
+                    jsonb_build_object('code', d.error_code, 'message', d.error_message) END)))
     FROM documents d
     CROSS JOIN LATERAL (SELECT CASE
         WHEN d.status IN ('completed', 'partial') THEN 'document.completed'
         WHEN d.status = 'failed' THEN 'document.failed' END AS event) ended
     JOIN webhook_endpoints e ON e.owner = d.owner AND ended.event = ANY(e.events)
     WHERE d.id = :document_id
+    FOR KEY SHARE OF e
     ON CONFLICT DO NOTHING
 """)
 
 _DISPATCH = text("""
-    UPDATE webhook_deliveries SET next_attempt_at = now() + make_interval(secs => :seconds)
-    WHERE id IN (SELECT id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now()
-                 ORDER BY next_attempt_at LIMIT :most FOR UPDATE SKIP LOCKED)
-    RETURNING id, attempts
+    WITH due AS (
+        SELECT id FROM webhook_deliveries WHERE status = 'pending' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    UPDATE webhook_deliveries w SET next_attempt_at = now() + make_interval(secs => :seconds)
+    FROM due WHERE w.id = due.id
+    RETURNING w.id, w.attempts
 """)
 
 _BEGIN = text("""
@@ -126,7 +138,13 @@ def end(
 
 
 def add_endpoint(session: Session, owner: str, url: str, secret: str, events: Sequence[Event]) -> WebhookEndpoint:
-    """A new endpoint, which hears of what ends from now on."""
+    """A new endpoint, which hears of what ends from now on.
+
+    Raises:
+        InvalidPayload: the owner has `MOST_ENDPOINTS`.
+    """
+    if len(list_endpoints(session, owner, most=MOST_ENDPOINTS)) == MOST_ENDPOINTS:
+        raise InvalidPayload(f"An owner has at most {MOST_ENDPOINTS} endpoints, and there are so many. Delete one.")
     endpoint = WebhookEndpoint(id=uuid4(), owner=owner, url=url, secret=secret, events=list(dict.fromkeys(events)))
     session.add(endpoint)
     session.flush()
@@ -134,12 +152,12 @@ def add_endpoint(session: Session, owner: str, url: str, secret: str, events: Se
     return endpoint
 
 
-def list_endpoints(session: Session, owner: str | None) -> list[WebhookEndpoint]:
-    """An owner's endpoints, the newest first; everybody's for None."""
-    statement = select(WebhookEndpoint).order_by(WebhookEndpoint.created_at.desc(), WebhookEndpoint.id)
-    if owner is not None:
-        statement = statement.where(WebhookEndpoint.owner == owner)
-    return list(session.scalars(statement))
+def list_endpoints(
+    session: Session, owner: str | None, *, most: int, after: UUID | None = None
+) -> list[WebhookEndpoint]:
+    """An owner's endpoints, the newest first; everybody's for None. `after` is the last one of the list before."""
+    statement = select(WebhookEndpoint) if owner is None else select(WebhookEndpoint).filter_by(owner=owner)
+    return list(session.scalars(_newest(statement, WebhookEndpoint, after).limit(most)))
 
 
 def get_endpoint(session: Session, endpoint_id: UUID, owner: str | None) -> WebhookEndpoint | None:
@@ -153,10 +171,12 @@ def delete_endpoint(session: Session, endpoint_id: UUID) -> None:
     session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id))
 
 
-def list_deliveries(session: Session, endpoint_id: UUID, *, most: int) -> list[WebhookDelivery]:
-    """An endpoint's messages, the newest first."""
-    statement = select(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id)
-    return list(session.scalars(statement.order_by(WebhookDelivery.created_at.desc()).limit(most)))
+def list_deliveries(
+    session: Session, endpoint_id: UUID, *, most: int, after: UUID | None = None
+) -> list[WebhookDelivery]:
+    """An endpoint's messages, the newest first. `after` is the last one of the list before."""
+    statement = select(WebhookDelivery).filter_by(endpoint_id=endpoint_id)
+    return list(session.scalars(_newest(statement, WebhookDelivery, after).limit(most)))
 
 
 def redeliver(session: Session, delivery_id: UUID) -> None:
@@ -178,3 +198,10 @@ def drop_old(session: Session, *, days: int = _KEPT_DAYS) -> None:
     session.execute(
         text("DELETE FROM webhook_deliveries WHERE created_at < now() - make_interval(days => :days)"), {"days": days}
     )
+
+
+def _newest(statement: Select[T], table: type[WebhookEndpoint | WebhookDelivery], after: UUID | None) -> Select[T]:
+    if after is not None:
+        last = select(table.created_at, table.id).where(table.id == after).scalar_subquery()
+        statement = statement.where(tuple_(table.created_at, table.id) < last)
+    return statement.order_by(table.created_at.desc(), table.id.desc())

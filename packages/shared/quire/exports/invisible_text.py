@@ -15,6 +15,8 @@ Mapping = Callable[[float, float], Point]
 
 # Thinner than this many units, a word has no place that a reader could use.
 _LEAST: Final = 0.05
+# Readers tell a space from none by its width, in parts of the height of the text.
+_LEAST_SPACE: Final = 0.15
 
 
 def invisible_text(lines: Iterable[PlacedLine], to_page: Mapping, font: str, codes: Codes) -> bytes:
@@ -39,21 +41,28 @@ def _word(word: PlacedWord, following: PlacedWord | None, to_page: Mapping, font
     if not characters or placed is None:
         return
     (x, y), (along_x, along_y), width, height = placed
-    mirrored = runs_right_to_left(word.text)
-    if mirrored:
-        x, y = x + along_x * width, y + along_y * width
     # Up is a quarter turn counter-clockwise from the way the text runs.
     up_x, up_y = -along_y, along_x
     x, y = x + up_x * DESCENT * height, y + up_y * DESCENT * height
-    if mirrored:
+    if runs_right_to_left(word.text):
+        x, y = x + along_x * width, y + along_y * width
         along_x, along_y = -along_x, -along_y
-    stretch = 100 * width / (len(characters) * ADVANCE * height)
-    yield f"/{font} {height:.3f} Tf {stretch:.3f} Tz"
+    space = 0.0
+    if following is not None:
+        space = _gap(word.box, following.box, to_page, (along_x, along_y))
+        # Where there is no room for it, the word makes some.
+        missing = max(0.0, min(_LEAST_SPACE * height, width / 2) - space)
+        width, space = width - missing, space + missing
+    yield f"/{font} {height:.3f} Tf {_stretch(width / len(characters), height)} Tz"
     yield f"{along_x:.6f} {along_y:.6f} {up_x:.6f} {up_y:.6f} {x:.3f} {y:.3f} Tm"
     yield f"<{''.join(f'{code:04X}' for code in characters)}> Tj"
     if following is not None:
-        gap = _gap(word.box, following.box, to_page, (along_x, along_y)) or _LEAST
-        yield f"{100 * gap / (ADVANCE * height):.3f} Tz <{codes.encode(' ')[0]:04X}> Tj"
+        yield f"{_stretch(space, height)} Tz <{codes.encode(' ')[0]:04X}> Tj"
+
+
+def _stretch(width: float, size: float) -> str:
+    """The horizontal scaling, in percent, by which a character of a font of this size is so wide."""
+    return f"{100 * width / (ADVANCE * size):.3f}"
 
 
 def _place(box: Box, to_page: Mapping) -> tuple[Point, Point, float, float] | None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from quire import media_types
 from quire.contracts import PageText, Point
 from quire.errors import Corrupt
 from quire.exports.base import ExportInfo
@@ -24,7 +25,15 @@ from quire.exports.pdf_writer import PdfWriter, text_string
 from quire.pages import PageLimits, PageSource, open_source
 from quire.pages.pdf import POINTS_PER_INCH
 
-_FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "HEIF")
+# Pillow's name of what a file is known to be, so that it tries no other decoder.
+_FORMATS: Final = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/bmp": "BMP",
+    media_types.TIFF: "TIFF",
+    media_types.HEIC: "HEIF",
+}
 # What Pillow raises where a file is not what it expects.
 _DAMAGED: Final = (OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
@@ -138,7 +147,7 @@ class _Pictures:
         with ExitStack() as opened:
             self._source: PageSource = opened.enter_context(open_source(path, limits))
             # Once more, for what pixels do not say: the resolution, and how a JPEG is stored.
-            self._file = opened.enter_context(_open_image(path))
+            self._file = opened.enter_context(_open_image(path, self._source.media_type))
             self._opened = opened.pop_all()
         self.page_count = self._source.page_count
 
@@ -191,9 +200,9 @@ class _Pictures:
         self._opened.close()
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(path: Path, media_type: str) -> Image.Image:
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=(_FORMATS[media_type],))
     except _DAMAGED:
         raise Corrupt("The image file is damaged and cannot be opened.") from None
 

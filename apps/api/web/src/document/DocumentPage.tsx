@@ -1,7 +1,7 @@
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api, type Page, type PageStatus, type QuireDocument } from "../lib/api";
 import { copyText } from "../lib/clipboard";
-import { isUnsure, nextOf } from "../lib/confidence";
+import { nextOf, unsureLines } from "../lib/confidence";
 import { marked, nameOf, progressText } from "../lib/format";
 import { nextTurn, stepZoom, type Turn, type Zoom } from "../lib/geometry";
 import { nearestIndex } from "../lib/pageNumbers";
@@ -86,7 +86,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
     window.document.title = `${name}${where} – Quire`;
   }, [document, current, numbers.length]);
 
-  const unsure = useMemo(() => page?.detections?.flatMap((line, index) => (isUnsure(line) ? [index] : [])) ?? [], [page]);
+  const unsure = useMemo(() => unsureLines(page), [page]);
   const matches = useMemo(() => matchingLines(page, query), [page, query]);
   const openSearch = (): void => {
     setTab("search");
@@ -143,7 +143,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
         onSignOut={onSignOut}
       />
       <Announcer document={document} />
-      <main className="workspace" id="main">
+      <main className="workspace" id="main" tabIndex={-1}>
         {followed.error !== null && !document ? (
           <Problem error={followed.error} onRetry={followed.reload} />
         ) : document && document.status === "failed" && numbers.length === 0 ? (

@@ -1,6 +1,6 @@
-import { memo, type RefObject, useEffect, useRef, useState } from "react";
+import { memo, type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import type { Page } from "../lib/api";
-import { isUnsure } from "../lib/confidence";
+import { isUnsure, unsureLines } from "../lib/confidence";
 import { bounds, imageWidth, points, scaleOf, type Size, turned, turnRectangle, type Turn, type Zoom } from "../lib/geometry";
 import { useSize } from "../lib/useSize";
 import { Notice } from "../ui/Notice";
@@ -91,6 +91,7 @@ interface LinesProps extends Pick<Props, "hovered" | "selected" | "matches" | "o
 }
 
 function Lines({ page, hovered, selected, matches, faint, onHover, onSelect }: LinesProps) {
+  const unsure = useMemo(() => new Set(unsureLines(page)), [page]);
   return (
     <g className={faint ? "lines faint" : "lines"} onPointerLeave={() => onHover(null)}>
       {page.detections?.map((detection, line) => (
@@ -99,7 +100,7 @@ function Lines({ page, hovered, selected, matches, faint, onHover, onSelect }: L
           line={line}
           points={points(detection.box)}
           className={[
-            isUnsure(detection) && "unsure",
+            unsure.has(line) && "unsure",
             matches.has(line) && "match",
             hovered === line && "hovered",
             selected === line && "selected",
@@ -135,7 +136,7 @@ const Words = memo(function Words({ page }: { page: Page }) {
   return (
     <g className="words">
       {page.words?.map((word, index) => (
-        <polygon key={index} data-word={index} points={points(word.box)} className={isUnsure(word) ? "unsure" : ""} />
+        <polygon key={index} data-word={index} points={points(word.box)} className={isUnsure(word.confidence) ? "unsure" : ""} />
       ))}
     </g>
   );

@@ -1,6 +1,6 @@
-import { type KeyboardEvent, useEffect, useRef } from "react";
-import type { Detection, Page } from "../lib/api";
-import { isUnsure, nextOf } from "../lib/confidence";
+import { type KeyboardEvent, useEffect, useMemo, useRef } from "react";
+import type { Page } from "../lib/api";
+import { isUnsure, lineConfidences, nextOf } from "../lib/confidence";
 import { marked, percent, plural } from "../lib/format";
 import { Icon } from "../ui/Icon";
 import { IconButton } from "../ui/IconButton";
@@ -23,7 +23,8 @@ const SOURCES = { ocr: "Read by OCR", text_layer: "The file's own text", mixed: 
 export function TextPanel({ page, hovered, selected, query, onHover, onSelect, onCopy, onCopyAll }: Props) {
   const list = useRef<HTMLOListElement>(null);
   const lines = page?.detections ?? [];
-  const unsure = lines.flatMap((line, index) => (isUnsure(line) ? [index] : []));
+  const confidences = useMemo(() => (page ? lineConfidences(page) : []), [page]);
+  const unsure = confidences.flatMap((confidence, line) => (isUnsure(confidence) ? [line] : []));
 
   useEffect(() => {
     const shown = hovered ?? selected;
@@ -104,7 +105,8 @@ export function TextPanel({ page, hovered, selected, query, onHover, onSelect, o
           <LineRow
             key={index}
             index={index}
-            line={line}
+            text={line.text}
+            confidence={confidences[index] ?? 1}
             query={query}
             hovered={hovered === index}
             selected={selected === index}
@@ -121,15 +123,17 @@ export function TextPanel({ page, hovered, selected, query, onHover, onSelect, o
 
 interface RowProps extends Pick<Props, "query" | "onHover" | "onSelect" | "onCopy"> {
   index: number;
-  line: Detection;
+  text: string;
+  /** Of its least sure word. */
+  confidence: number;
   hovered: boolean;
   selected: boolean;
   /** Whether Tab stops here: arrows go on to the other lines. */
   reachable: boolean;
 }
 
-function LineRow({ index, line, query, hovered, selected, reachable, onHover, onSelect, onCopy }: RowProps) {
-  const unsure = isUnsure(line);
+function LineRow({ index, text, confidence, query, hovered, selected, reachable, onHover, onSelect, onCopy }: RowProps) {
+  const unsure = isUnsure(confidence);
   return (
     <li
       data-line={index}
@@ -145,11 +149,11 @@ function LineRow({ index, line, query, hovered, selected, reachable, onHover, on
         onFocus={() => onHover(index)}
         onBlur={() => onHover(null)}
       >
-        <Marked text={line.text} query={query} />
+        <Marked text={text} query={query} />
         {unsure && (
           <span className="line-confidence">
             <span className="visually-hidden">, unsure: </span>
-            {percent(line.confidence)}
+            {percent(confidence)}
           </span>
         )}
       </button>
@@ -158,7 +162,7 @@ function LineRow({ index, line, query, hovered, selected, reachable, onHover, on
         label={`Copy line ${index + 1}`}
         className="line-copy"
         tabIndex={reachable ? 0 : -1}
-        onClick={() => onCopy(line.text, "The line")}
+        onClick={() => onCopy(text, "The line")}
       />
     </li>
   );

@@ -45,7 +45,7 @@ export function DocumentsPage({ status, filename, onSignOut }: Props) {
   return (
     <>
       <Header onSignOut={onSignOut} />
-      <main className="page" id="main">
+      <main className="page" id="main" tabIndex={-1}>
         <h1 className="visually-hidden">Documents</h1>
         <DropZone onFiles={(files) => add(files, form)}>
           <UploadOptions form={form} onChange={setForm} />

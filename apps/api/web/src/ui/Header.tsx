@@ -27,6 +27,9 @@ function ThemeSwitch() {
 export function Header({ children, onSignOut }: { children?: ReactNode; onSignOut?: (() => void) | undefined }) {
   return (
     <header className="header">
+      <a className="skip-link" href="#main">
+        To the content
+      </a>
       <Link href="/" className="brand" aria-label="Quire: all documents">
         <svg viewBox="0 0 32 32" aria-hidden="true">
           <path d="M16 8.5c-3-2.1-6.6-2.8-10.5-2.2v17.4c3.9-.6 7.5.1 10.5 2.2 3-2.1 6.6-2.8 10.5-2.2V6.3c-3.9-.6-7.5.1-10.5 2.2Zm0 0v17.4" />

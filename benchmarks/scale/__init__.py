@@ -1,0 +1,1 @@
+"""How far Quire scales: leases, a million waiting documents, fairness and queueing."""
