@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi.routing import iter_route_contexts
 from sqlalchemy import Engine, text
 
 from quire import keys
@@ -71,20 +73,18 @@ def test_the_documents_of_others_do_not_exist(guarded: httpx.Client, replicas_da
     url = f"{DOCUMENTS}/{document['id']}"
     for headers, status in ((ada, 200), (ada_too, 200), (admin, 200), (bob, 404)):
         assert guarded.get(url, headers=headers).status_code == status
-    asked: list[Callable[[], httpx.Response]] = [
-        lambda: guarded.get(f"{url}/pages", headers=bob),
-        lambda: guarded.get(f"{url}/pages/1", headers=bob),
-        lambda: guarded.get(f"{url}/pages/1/image", headers=bob),
-        lambda: guarded.get(f"{url}/search", params={"q": "x"}, headers=bob),
-        lambda: guarded.get(f"{url}/events", headers=bob),
-        lambda: guarded.post(f"{url}/cancel", headers=bob),
-        lambda: guarded.post(f"{url}/retry", headers=bob),
-        lambda: guarded.delete(url, headers=bob),
-        lambda: guarded.get(f"/api/v1/result/{document['id']}", headers=bob),
-        lambda: guarded.get(f"/api/v1/ocr/results/{document['id']}", headers=bob),
-    ]
-    for ask in asked:
-        assert ask().status_code == 404
+    asked = 0
+    for path, methods in guarded.get("/openapi.json").json()["paths"].items():
+        its_own = re.sub("{(document|call|task)_id}", document["id"], path)
+        if its_own == path:
+            continue
+        for method in methods:
+            of_a_page = its_own.replace("{number}", "1").replace("{format}", "txt")
+            answer = guarded.request(method, of_a_page, params={"q": "x"}, headers=bob)
+            assert answer.status_code == 404, (method, path)
+            asked += 1
+    assert asked > 10
+    assert guarded.get(url, headers=ada).json()["status"] == "queued"
     assert document["id"] not in guarded.get(DOCUMENTS, headers=bob).text
     assert document["id"] in guarded.get(DOCUMENTS, headers=ada_too).text
     # By its key somebody else's upload cannot be had either.
@@ -95,7 +95,11 @@ def test_the_documents_of_others_do_not_exist(guarded: httpx.Client, replicas_da
 def test_a_key_makes_documents_of_its_own_owner_only(guarded: httpx.Client, replicas_database: Engine):
     _, ada = make_key(replicas_database, "ada")
     refused = upload(guarded, ada, owner="bob")
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_payload")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    refused = guarded.post(
+        "/api/v1/ocr/process", files={"file": ("photo.jpg", sample_photo())}, data={"owner": "bob"}, headers=ada
+    )
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     _, admin = make_key(replicas_database, "root", "admin")
     assert upload(guarded, admin, owner="bob").json()["owner"] == "bob"
 
@@ -170,14 +174,21 @@ def test_nothing_of_a_secret_is_kept(guarded: httpx.Client, replicas_database: E
     assert secret not in (replicas.folder / "guarded.log").read_text()
 
 
-def test_an_api_without_any_key_does_not_start(database_url: str, replicas: Replicas):
-    env = replicas.environment | {"QUIRE_AUTH": "required", "DATABASE_URL": database_url}
+@pytest.mark.parametrize(
+    ("database", "remedy"),
+    [("database_url", "quire keys create"), ("empty_database", "python -m quire.database.migrate")],
+)
+def test_an_api_without_any_key_does_not_start(
+    database: str, remedy: str, replicas: Replicas, request: pytest.FixtureRequest
+):
+    env = replicas.environment | {"QUIRE_AUTH": "required", "DATABASE_URL": request.getfixturevalue(database)}
     run = subprocess.run(
         [sys.executable, "-m", "uvicorn", "main:app", "--port", str(free_port())],
         env=env, cwd=API, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert run.returncode != 0
-    assert "quire keys create" in run.stderr
+    assert remedy in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -202,6 +213,42 @@ def test_without_keys_only_this_machine_is_answered(address: str, status: int, m
     assert answer.status_code == status
     if status == 403:
         assert "QUIRE_AUTH" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8000"}, 200), ({"Host": "[::1]"}, 200), ({"Origin": "http://localhost:5173"}, 200),
+        ({"Host": "quire.example"}, 403), ({"Host": "["}, 403), ({"Host": "127.0.0.1.example"}, 403),
+        ({"Origin": "https://quire.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": "http://["}, 403),
+    ],
+)  # fmt: skip
+def test_without_keys_no_page_from_elsewhere_may_use_this_machine(
+    client: httpx.Client, headers: dict[str, str], status: int
+):
+    """A browser on this machine is told by such a page where to send what: a name may lead here, a form may be sent."""
+    assert client.get("/api/v1/me", headers=headers).status_code == status
+    assert client.post(f"{DOCUMENTS}/{uuid4()}/cancel", headers=headers).status_code == (404 if status == 200 else 403)
+
+
+def test_a_large_file_without_a_key_is_refused_before_it_is_sent(guarded: httpx.Client):
+    address = guarded.base_url.host, guarded.base_url.port or 80
+    for length in (b"Content-Length: 50000000", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(
+                b"POST /api/v1/documents HTTP/1.1\r\nHost: quire\r\n"
+                b"Content-Type: multipart/form-data; boundary=b\r\n" + length + b"\r\n\r\n"
+            )
+            assert connection.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_nothing_but_the_viewer_is_left_out_of_the_documentation():
+    """So what is asked of all documented routes is asked of all there are."""
+    app = create_app(Settings(database_url="postgresql://unused"))
+    viewer = {"/", "/documents", "/documents/{document_id}", "/assets/{name}", "/theme.js", "/favicon.svg"}
+    documentation = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+    every = {route.path for route in iter_route_contexts(app.routes)}
+    assert every - set(app.openapi()["paths"]) == viewer | documentation
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ class _Reading:
     injector: Injector
     say: Callable[[str], None]
     _started: float = field(default_factory=time.monotonic)
-    _seen: Progress = field(default_factory=lambda: Progress(unfinished=0, pages=0))
+    _seen: Progress = field(default_factory=lambda: Progress(unfinished=0, pages=0, documents=0))
     _looked: float = -_POLL_SECONDS
     _moved: float = 0.0
     _last_struck: float = 0.0
@@ -197,7 +197,9 @@ class _Reading:
         is_peace = self._is_peace(least)
         if is_peace and self._now > max(self._moved, self._last_struck) + self.options.patience:
             return True
-        is_read = self.submitter.is_done and self._seen.unfinished == 0 and self._seen.pages >= self.options.pages
+        is_read = self.submitter.is_done and self._seen.unfinished == 0
+        # What was seen may be older than the last document.
+        is_read = is_read and self._seen.documents >= len(self.submitter.accepted)
         return is_read and (is_peace or len(self.injector.struck) >= least)
 
     def _is_peace(self, least: int) -> bool:

@@ -90,6 +90,8 @@ def open_page(browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("console", complain)
+        # From the beginning: the browser takes a moment to hand choosers over.
+        page.on("filechooser", lambda _: None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(path)
         return page

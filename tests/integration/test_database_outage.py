@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from flow.page_flow import PageFlow
+from quire.database import migrate
 from quire.database.engine import connect, transaction
+from quire.database.turns import Ticket
 from quire.embedded import EmbeddedPostgres
 from quire.errors import DatabaseUnreachable
+from quire.pages import PageImage
 from quire.settings import Settings
+from quire.storage import FolderStore
+from tests.engines import InstantEngine
+from tests.integration.page_flow_bench import BUCKET, Bench
+from tests.pdfs import write_scanned_pdf
 
 ANSWER_SECONDS = 0.6
 
@@ -89,3 +99,31 @@ def test_what_is_answered_in_time_is_answered(engine: Engine):
     with transaction(engine) as session:
         for _ in range(4):
             session.execute(text(f"SELECT pg_sleep({ANSWER_SECONDS / 3})"))
+
+
+def test_an_outage_while_pages_are_read_uses_up_no_attempt(server: EmbeddedPostgres, tmp_path: Path):
+    """What was read is written when Postgres is back, by whoever read it."""
+    url = server.create_database("flow")
+    converted = Settings.model_validate({"database_url": url}).sqlalchemy_url
+    assert converted is not None
+    database = connect(converted)
+    migrate.upgrade(database)
+    comings_back: list[threading.Timer] = []
+
+    def go_away(image: PageImage) -> None:
+        if not comings_back:
+            server.shut_down()
+            comings_back.append(threading.Timer(1.0, server.bring_up))
+            comings_back[0].start()
+
+    tickets: list[Ticket] = []
+    engine, store = InstantEngine(go_away), FolderStore(tmp_path / "objects")
+    settings = Settings(quire_buckets=BUCKET, quire_lease_pages=2)
+    flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
+    bench = Bench(flow, database, store, engine, tickets)
+    document_id = bench.accept(bench.put("scan", write_scanned_pdf(tmp_path / "scan.pdf", 4).read_bytes()))
+    result = flow.work(document_id)
+    comings_back[0].join()
+    assert (result.status, sorted(engine.read)) == ("completed", [1, 2, 3, 4])
+    assert {page.attempts for page in bench.pages(document_id).values()} == {1}
+    database.dispose()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pikepdf
+import pillow_heif
 import pypdfium2 as pdfium
 import pytest
 from PIL import ExifTags, Image, ImageDraw
@@ -87,13 +88,16 @@ def test_a_photo_is_in_the_pdf_as_it_is_and_lies_as_it_is_seen(tmp_path, orienta
 @pytest.mark.parametrize(
     ("mode", "suffix", "colours", "bits"),
     [("RGB", "png", 3, 8), ("L", "png", 1, 8), ("1", "png", 1, 1), ("RGBA", "png", 3, 8), ("RGB", "bmp", 3, 8),
-     ("RGB", "webp", 3, 8), ("CMYK", "tiff", 3, 8), ("I;16", "png", 1, 8), ("P", "png", 3, 8), ("CMYK", "jpg", 3, 8)],
+     ("RGB", "webp", 3, 8), ("CMYK", "tiff", 3, 8), ("I;16", "png", 1, 8), ("P", "png", 3, 8), ("CMYK", "jpg", 3, 8),
+     ("RGB", "heic", 3, 8)],
 )  # fmt: skip
 def test_other_pictures_are_there_without_loss_in_as_few_bits_as_they_need(tmp_path, mode, suffix, colours, bits):
     source = tmp_path / f"a.{suffix}"
     image = picture("L" if mode == "I;16" else mode)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    if suffix == "heic":
+        pillow_heif.register_heif_opener()
     options = {"lossless": True} if suffix == "webp" else {}
     image.save(source, **options)
     made = save(tmp_path / "b.pdf", exported("pdf", [], source))

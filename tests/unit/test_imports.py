@@ -33,6 +33,7 @@ def loaded_by(module: str, watched: tuple[str, ...]) -> set[str]:
         "quire.pages.pdf",
         "quire.pages.image",
         "quire.database.leases",
+        "quire.exports.formats",
         "quire.exports.overlay",
         "ocr.engines",
         "ocr.engines.paddle",

@@ -8,6 +8,7 @@ from quire import __version__
 from quire.errors import SettingsError
 from quire.settings import Settings
 from quire_api import openapi, problems, web
+from quire_api.admission import Admission
 from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
 from quire_api.routers import documents, events, exports, health, jobs, me, metrics, ocr, pages, webhooks
@@ -29,6 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
     )
     app.add_middleware(UploadLimit, max_bytes=settings.quire_max_bytes)
+    app.add_middleware(Admission)
     # The last one is the outermost.
     app.add_middleware(Observed)
     problems.install(app)

@@ -151,8 +151,8 @@ def _require_scope(caller: Caller, scope: str) -> None:
 def _require_this_machine(request: Request) -> None:
     """Without keys only this machine is answered, whatever address the server was told to listen on.
 
-    A browser on this machine is not enough: a foreign page in it can send requests here (`Origin`), and whoever owns its
-    name can have that lead here afterwards (`Host`).
+    A browser on this machine is not enough: a foreign page in it can send requests here (`Origin`), and whoever owns
+    the page's name can have that lead here afterwards (`Host`).
     """
     arrived_at = (request.scope.get("server") or ("", None))[0]
     origin = request.headers.get("Origin")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from sqlalchemy.exc import ProgrammingError
+
 from quire.database.engine import transaction
 from quire.errors import DatabaseUnreachable, SettingsError
 from quire.keys import has_valid_key
@@ -16,7 +18,7 @@ def require_key(settings: Settings) -> None:
     """Return if somebody could call the API, or Postgres does not say.
 
     Raises:
-        SettingsError: keys are asked for, and there is none.
+        SettingsError: keys are asked for, and there is none, or no table for them.
     """
     if settings.quire_auth == "off" or settings.database_url is None:
         return
@@ -26,6 +28,8 @@ def require_key(settings: Settings) -> None:
     except DatabaseUnreachable as error:
         logger.warning("started without knowing whether there is an API key: %s", error.message)
         return
+    except ProgrammingError:
+        raise SettingsError("The database is not up to date. Run: python -m quire.database.migrate") from None
     if not usable:
         raise SettingsError(
             "There is no API key yet. Make one: quire keys create --name first --owner you. On this machine alone, "

@@ -72,10 +72,10 @@ def install(app: FastAPI) -> None:
 
 async def _on_quire_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, QuireError)
-    status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    answered = answer(error)
+    if answered.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
-    return problem(status, error.code, error.message, _headers(error))
+    return answered
 
 
 def _headers(error: QuireError) -> dict[str, str] | None:
@@ -102,6 +102,12 @@ async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _on_unexpected_error(_request: Request, _error: Exception) -> JSONResponse:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "An error in Quire; the API's log has the details.")
+
+
+def answer(error: QuireError) -> JSONResponse:
+    """A typed error as a response."""
+    status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return problem(status, error.code, error.message, _headers(error))
 
 
 def problem(status: HTTPStatus, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from flow.heartbeat import Heartbeat
+from flow.recording import record
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
 from flow.time_limit import time_limit
 from ocr.engines import OcrEngine
@@ -45,6 +47,8 @@ from quire.pages import PageSource
 from quire.settings import Settings
 from quire.storage import ObjectStore
 from quire.telemetry import meters, tracing
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -171,23 +175,22 @@ class PageFlow:
             with Heartbeat(self.database, renew, seconds):
                 plan = self._make_plan(files, attempt)
         except QuireError as error:
-            with transaction(self.database) as session:
-                if error.retryable:
-                    documents.put_off_plan(session, document_id, attempt=attempt)
-                else:
-                    documents.fail(session, document_id, error)
             if error.retryable:
+                self._record(partial(documents.put_off_plan, document_id=document_id, attempt=attempt))
                 raise
+            self._record(partial(documents.fail, document_id=document_id, error=error))
             return
         except SoftTimeLimitExceeded:
             # Only while draining, see `_make_plan`.
-            with transaction(self.database) as session:
-                documents.put_off_plan(session, document_id, attempt=attempt)
+            self._record(partial(documents.put_off_plan, document_id=document_id, attempt=attempt))
             self._issue(files.document)
             return
-        with transaction(self.database) as session:
+
+        def write(session: Session) -> tuple[bool, leases.Progress | None]:
             planned = documents.plan(session, document_id, plan)
-            copied = reuse.copy_pages(session, document_id) if planned and plan.fingerprint else None
+            return planned, reuse.copy_pages(session, document_id) if planned and plan.fingerprint else None
+
+        planned, copied = self._record(write)
         if copied is not None:
             logger.info("document %s: %d pages were read before", document_id, copied.pages_done)
         if planned and not (copied and copied.finished):
@@ -275,6 +278,9 @@ class PageFlow:
             free, _ = leases.count_open_pages(session, document.id, attempts=self.settings.quire_page_attempts)
         if free:
             self._issue(document)
+
+    def _record(self, write: Callable[[Session], T]) -> T:
+        return record(self.database, write, self.draining)
 
     def _issue(self, document: Document) -> None:
         try:
@@ -369,12 +375,15 @@ class PageFlow:
         """Write what came out and give back the rest; the attempt counts for those of them that were `begun`."""
         read = {outcome.page_number for outcome in outcomes}
         left = [number for number in lease.numbers if number not in read]
-        with transaction(self.database) as session:
+
+        def write(session: Session) -> leases.Progress | None:
             for is_begun in (True, False):
                 numbers = [number for number in left if (number in begun) == is_begun]
                 if numbers:
                     leases.release(session, lease, numbers, begun=is_begun)
-            progress = leases.write_pages(session, lease, outcomes) if outcomes else None
+            return leases.write_pages(session, lease, outcomes) if outcomes else None
+
+        progress = self._record(write)
         if progress is not None:
             meters.record_written(outcomes)
         if outcomes and progress is None:

@@ -83,16 +83,18 @@ def fetch_to(
             try:
                 with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
                     if not answer.has_redirect_location:
-                        return _save(answer, target, max_bytes, deadline)
+                        return _save(answer, target, max_bytes)
                     url = str(answer.url.join(answer.headers["Location"]))
             except httpx.HTTPError as error:
+                if time.monotonic() >= deadline:
+                    raise FetchFailed("Fetching the file took too long.") from None
                 raise FetchFailed(f"Nothing could be fetched from there ({type(error).__name__}).") from None
             except (httpx.InvalidURL, ValueError):
                 raise FetchFailed("The address, or one it redirects to, is none.") from None
     raise FetchFailed(f"The address redirects more than {_MOST_REDIRECTS} times.")
 
 
-def _save(answer: httpx.Response, target: Path, max_bytes: int, deadline: float) -> int:
+def _save(answer: httpx.Response, target: Path, max_bytes: int) -> int:
     if answer.status_code != httpx.codes.OK:
         raise FetchFailed(f"The address answered with status {answer.status_code}.")
     announced = answer.headers.get("Content-Length", "")
@@ -102,8 +104,6 @@ def _save(answer: httpx.Response, target: Path, max_bytes: int, deadline: float)
         for chunk in answer.iter_bytes():
             size += len(chunk)
             refuse_oversize(size, max_bytes)
-            if time.monotonic() > deadline:
-                raise FetchFailed("Fetching the file took too long.")
             file.write(chunk)
     return size
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
 
 import pikepdf
 import pypdfium2 as pdfium
@@ -19,10 +21,13 @@ from quire.exports.glyphless_font import DESCENDANT, DESCRIPTOR, FONT, Codes, fo
 from quire.exports.hidden_text import remove_hidden_text
 from quire.exports.invisible_text import Mapping, invisible_text
 from quire.exports.lines import PlacedLine, lines_of
+from quire.pages import PageLimits
 from quire.pages.pdf import POINTS_PER_INCH, PageGeometry, PdfSource
 
 # What pikepdf raises where a PDF is not what its specification says.
 _DAMAGED: Final = (pikepdf.PdfError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+
+_PAGES_OPEN: Final = 16
 
 
 def write_pdf_with_text(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, source: Path) -> None:
@@ -32,12 +37,13 @@ def write_pdf_with_text(info: ExportInfo, pages: Iterator[PageText], out: Binary
         Corrupt, Encrypted, Empty, TooManyPages, OutOfMemory: it cannot be read, and why.
     """
     # First PDFium, which says what is wrong with a file that cannot be opened.
-    with PdfSource(source, info.limits) as rendered:
+    with _DrawnPdf(source, info.limits) as drawn:
         try:
-            with pikepdf.open(source) as pdf:
-                if len(pdf.pages) != rendered.page_count:
+            # Read as it is needed: mapped into memory, all of the file would count as this process's.
+            with pikepdf.open(source, access_mode=pikepdf.AccessMode.stream) as pdf:
+                if len(pdf.pages) != drawn.page_count:
                     raise Corrupt("The PDF is damaged: its pages cannot be counted for certain.")
-                _add_text(pdf, rendered, pages)
+                _add_text(pdf, drawn, pages)
                 # An owner's restrictions stay.
                 pdf.save(out, encryption=pdf.is_encrypted)
         except pikepdf.PasswordError:
@@ -48,15 +54,42 @@ def write_pdf_with_text(info: ExportInfo, pages: Iterator[PageText], out: Binary
             raise Corrupt("The PDF is damaged. Export or print it to a new PDF and send that.") from None
 
 
-def _add_text(pdf: pikepdf.Pdf, rendered: PdfSource, pages: Iterable[PageText]) -> None:
+class _DrawnPdf:
+    """The PDF as PDFium draws it. PDFium keeps what it has read of a file, so that it is closed every few pages."""
+
+    def __init__(self, path: Path, limits: PageLimits) -> None:
+        self._path, self._limits = path, limits
+        self._source = PdfSource(path, limits)
+        self._pages = 0
+        self.page_count = self._source.page_count
+
+    @contextmanager
+    def page(self, page: PageText) -> Iterator[tuple[Any, Mapping]]:
+        """PDFium's page, and where a pixel of the page image is on it."""
+        if self._pages == _PAGES_OPEN:
+            self._source.close()
+            self._source, self._pages = PdfSource(self._path, self._limits), 0
+        self._pages += 1
+        with self._source.page(page.page_number) as opened:
+            geometry = self._source.geometry_of(opened, page.dpi or POINTS_PER_INCH)
+            yield opened, _to_user_space(geometry, page)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+def _add_text(pdf: pikepdf.Pdf, drawn: _DrawnPdf, pages: Iterable[PageText]) -> None:
     codes = Codes()
     font = pdf.make_indirect(Object.parse(f"<< {FONT} >>".encode()))
     for page in pages:
         if page.source == "text_layer" or not page.detections:
             continue
-        with rendered.page(page.page_number) as opened:
-            geometry = rendered.geometry_of(opened, page.dpi or POINTS_PER_INCH)
-            to_page = _to_user_space(geometry, page)
+        with drawn.page(page) as (opened, to_page):
             lines = [*_read_by_ocr(page, opened, to_page)]
         target = pdf.pages[page.page_number - 1]
         if page.source == "ocr":
