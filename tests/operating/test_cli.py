@@ -154,7 +154,7 @@ def test_ctrl_c_while_watching_ends_with_130(env: dict[str, str], system: System
             stderr=subprocess.PIPE,
             cwd=ROOT,
             # A shell that runs the tests in the background ignores it, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         wait_until(lambda: _connected(watching.pid))
         watching.send_signal(signal.SIGINT)
