@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Final
 
 from quire.database.tables import Document
 from quire.deletion import derived_prefix
-from quire.errors import ObjectNotFound
+from quire.errors import ObjectNotFound, StorageError
 from quire.pages.base import PageLimits
 from quire.scratch import scratch_folder
 from quire.settings import MIB, Settings
 from quire.storage import ObjectStore
 from quire_api.rendering import Rendering, renderers
+
+logger = logging.getLogger(__name__)
 
 # Asked for another width, the next larger of these is made: a few images of a page are kept, not one for each window.
 WIDTHS: Final = (240, 480, 960, 1440, 1920, 2880, 4000)
@@ -38,9 +41,27 @@ class FoundImage:
     dpi: float
     width: int | None
 
-    def read(self) -> bytes:
-        """The JPEG."""
-        return self.images.load(self)
+    @property
+    def key(self) -> str:
+        """Where it is kept in the default bucket."""
+        name = f"page-{self.number}-{self.dpi:g}-{self.width or 'own'}.jpg"
+        return derived_prefix(self.document.id) + name
+
+    def kept(self) -> bytes | None:
+        """The JPEG from the store, or None if it has not been made.
+
+        Raises:
+            StorageError: the store did not say.
+        """
+        return self.images.read(self)
+
+    def made(self, is_there: Callable[[], bool]) -> bytes:
+        """A new JPEG, kept in the store unless the document is gone meanwhile (`is_there`).
+
+        Raises:
+            QuireError: what `render_jpeg` raises, or the document's file could not be fetched.
+        """
+        return self.images.make(self, is_there)
 
 
 @dataclass(frozen=True)
@@ -57,32 +78,34 @@ class PageImages:
         # What decides the image besides the file, which never changes.
         return FoundImage(f'"{document.id}-{number}-{used:g}-{step or "own"}"', self, document, number, used, step)
 
-    def load(self, image: FoundImage) -> bytes:
-        """An image from the store, or a new one, which is kept there.
-
-        Raises:
-            PageOutOfRange, DocumentError: the document has no such page, or it cannot be rendered.
-            StorageError: the document could not be fetched.
-        """
-        bucket = self.settings.default_bucket
-        key = f"{derived_prefix(image.document.id)}page-{image.number}-{image.dpi:g}-{image.width or 'own'}.jpg"
-        kept = self._read(bucket, key)
-        if kept is not None:
-            return kept
-        limits = PageLimits.from_settings(self.settings)
-        with sources().open(image.document, self.settings, self.store) as path:
-            made = renderers().render(Rendering(path, image.number, image.dpi, image.width, limits))
-        self.store.put(bucket, key, io.BytesIO(made), "image/jpeg")
-        return made
-
-    def _read(self, bucket: str, key: str) -> bytes | None:
+    def read(self, image: FoundImage) -> bytes | None:
+        """See `FoundImage.kept`."""
         with TemporaryDirectory(prefix="quire-image-") as folder:
             target = Path(folder) / "image"
             try:
-                self.store.download(bucket, key, target)
+                self.store.download(self.settings.default_bucket, image.key, target)
             except ObjectNotFound:
                 return None
             return target.read_bytes()
+
+    def make(self, image: FoundImage, is_there: Callable[[], bool]) -> bytes:
+        """See `FoundImage.made`."""
+        limits = PageLimits.from_settings(self.settings)
+        with sources().open(image.document, self.settings, self.store) as path:
+            made = renderers().render(Rendering(path, image.number, image.dpi, image.width, limits))
+        self._keep(image, made, is_there)
+        return made
+
+    def _keep(self, image: FoundImage, content: bytes, is_there: Callable[[], bool]) -> None:
+        """Without the image in the store the next who asks waits for a new one, and that is all."""
+        bucket = self.settings.default_bucket
+        try:
+            self.store.put(bucket, image.key, io.BytesIO(content), "image/jpeg")
+            # Asked afterwards: an image that comes too late for the deletion of its document would stay for ever.
+            if not is_there():
+                self.store.delete_prefix(bucket, derived_prefix(image.document.id))
+        except StorageError as error:
+            logger.warning("the image of a page of document %s is not kept: %s", image.document.id, error.message)
 
 
 @lru_cache(maxsize=1)
@@ -116,12 +139,14 @@ class Sources:
                 source.users -= 1
                 self._evict()
 
+    def __len__(self) -> int:
+        """How many documents are known, whether or not they have been fetched yet."""
+        return len(self._kept)
+
     def _evict(self) -> None:
         total = sum(source.size for source in self._kept.values())
         for name, source in list(self._kept.items()):
-            if total <= self._most_bytes:
-                return
-            if not source.users:
+            if not source.users and (total > self._most_bytes or not source.is_fetched):
                 total -= source.size
                 source.drop()
                 del self._kept[name]
@@ -133,17 +158,21 @@ class _Source:
         self.size = 0
         self._lock = threading.Lock()
         self._path: Path | None = None
-        self._folder: AbstractContextManager[Path] | None = None
+        self._folder = ExitStack()
+
+    @property
+    def is_fetched(self) -> bool:
+        return self._path is not None
 
     def fetched(self, document: Document, settings: Settings, store: ObjectStore) -> Path:
         with self._lock:
             if self._path is None:
-                self._folder = scratch_folder(settings)
-                path = self._folder.__enter__() / "source"
-                self.size = store.download(document.bucket, document.source_key, path, settings.quire_max_bytes)
+                with ExitStack() as stack:
+                    path = stack.enter_context(scratch_folder(settings)) / "source"
+                    self.size = store.download(document.bucket, document.source_key, path, settings.quire_max_bytes)
+                    self._folder = stack.pop_all()
                 self._path = path
             return self._path
 
     def drop(self) -> None:
-        if self._folder is not None:
-            self._folder.__exit__(None, None, None)
+        self._folder.close()

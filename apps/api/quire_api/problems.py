@@ -44,6 +44,8 @@ _STATUS: Final = {
     "corrupt": HTTPStatus.UNPROCESSABLE_ENTITY,
     "empty": HTTPStatus.UNPROCESSABLE_ENTITY,
     "page_out_of_range": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "timeout": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "out_of_memory": HTTPStatus.UNPROCESSABLE_ENTITY,
     "storage_access_denied": HTTPStatus.BAD_GATEWAY,
     "storage_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,
     "database_unreachable": HTTPStatus.SERVICE_UNAVAILABLE,

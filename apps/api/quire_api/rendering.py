@@ -9,6 +9,7 @@ import io
 import multiprocessing
 import queue
 import resource
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,6 +85,10 @@ class Renderers:
         """The result of a module's function on arguments that can be pickled; raises what it raises, if typed."""
         process = self._free.get()
         try:
+            if process is not None and not process.is_alive():
+                # Nobody used it: what ended it says nothing about this work.
+                process.end()
+                process = None
             if process is None:
                 process = _Process()
             return process.run(work, arguments, seconds or self._seconds)
@@ -121,10 +126,19 @@ class _Process:
         self._process.start()
         theirs.close()
         # Not before it is ready does the time of a request begin.
-        if not self._connection.poll(_START_SECONDS):
+        if not self._is_ready():
             self.end()
-            raise _Ended(PageTimeout("The process that renders pages did not start. Try again."))
-        self._connection.recv()
+            raise _Ended(QuireError("The process that renders pages did not start; the API's log may say why."))
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._connection.poll(_START_SECONDS) and bool(self._connection.recv())
+        except (EOFError, OSError):
+            return False
+
+    def is_alive(self) -> bool:
+        # It says nothing unasked: what can be read is the end of the connection.
+        return self._process.is_alive() and not self._connection.poll()
 
     def run(self, work: Callable[..., T], arguments: tuple[Any, ...], seconds: float) -> T:
         try:
@@ -149,6 +163,8 @@ class _Process:
 
 def _serve(connection: Connection) -> None:
     """What a process does: one thing after the other, until its parent is gone."""
+    # Ctrl-C reaches everything in a terminal; the server ends this process when it has ended its requests.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY if hard < 0 else min(_MEMORY, hard), hard))
     connection.send("ready")

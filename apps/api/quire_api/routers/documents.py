@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
 from quire.contracts import DocumentStatus, OcrOptions, Priority
@@ -22,6 +23,7 @@ from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object, accept_url
+from quire_api.own_threads import FETCHES
 from quire_api.uploads import accept_upload, digest_of
 from quire_api.visible import visible_document
 
@@ -124,8 +126,16 @@ def create(
 
 
 @router.post("/import", status_code=202, summary="Read a stored object or an address")
-def import_document(source: Import, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> DocumentView:
+async def import_document(
+    source: Import, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
+) -> DocumentView:
     """Queue an object that is in the store already, or fetch what is at an address and queue that."""
+    if source.url is None:
+        return await run_in_threadpool(_import, source, caller, idempotency_key)
+    return await FETCHES.run(_import, source, caller, idempotency_key)
+
+
+def _import(source: Import, caller: Caller, idempotency_key: str | None) -> DocumentView:
     require_quota(caller)
     owner = owner_of(source.owner, caller)
     settings, store, options = get_settings(), get_store(), source.ocr_options()

@@ -11,16 +11,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from quire.database.engine import transaction
+from quire.database.tables import Document
 from quire.errors import InvalidPayload, NotFinished
 from quire.exports.formats import FORMATS
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire.storage.base import CHUNK_BYTES
 from quire_api import problems
-from quire_api.caller import CurrentCaller
+from quire_api.caller import Caller, CurrentCaller
 from quire_api.exporting import Export
+from quire_api.own_threads import EXPORTS
 from quire_api.routers.documents import NOT_FOUND
 from quire_api.visible import visible_document
 
@@ -36,7 +39,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/export/{format}", response_class=StreamingResponse, responses=_RESPONSES, summary="Export a document")
-def export(
+async def export(
     document_id: UUID,
     format: Format,  # noqa: A002  it is the name in the address
     caller: CurrentCaller,
@@ -44,8 +47,7 @@ def export(
     partial: Annotated[bool, Query(description="what there is, of a document that is still being read")] = False,
 ) -> StreamingResponse:
     """Text, JSON, Markdown, hOCR, ALTO, a searchable PDF, or the boxes over a page's image."""
-    with transaction() as session:
-        document = visible_document(session, document_id, caller)
+    document = await run_in_threadpool(_visible, document_id, caller)
     if document.status in _UNFINISHED and not partial:
         raise NotFinished("The document is still being read. Wait until it has ended, or ask for partial=true.")
     if page is None and FORMATS[format].one_page:
@@ -53,7 +55,7 @@ def export(
     made = Export(document, format, page, get_settings(), get_store())
     stack = ExitStack()
     # Before the answer begins: what goes wrong is then an answer of its own.
-    written = stack.enter_context(made.written())
+    written = await EXPORTS.run(stack.enter_context, made.written())
 
     def content() -> Iterator[bytes]:
         with stack, written.open("rb") as file:
@@ -66,3 +68,8 @@ def export(
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(content(), HTTPStatus.OK, headers, FORMATS[format].media_type)
+
+
+def _visible(document_id: UUID, caller: Caller) -> Document:
+    with transaction() as session:
+        return visible_document(session, document_id, caller)

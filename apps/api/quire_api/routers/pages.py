@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from itertools import islice
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from quire.contracts import Box
-from quire.database import page_listing
+from quire.database import page_listing, retention
 from quire.database.engine import transaction
 from quire.errors import PageOutOfRange
 from quire.settings import get_settings
 from quire.storage import get_store
-from quire_api.caller import CurrentCaller
+from quire_api.caller import Caller, CurrentCaller
 from quire_api.document_view import PageStatus, PageView, page_view
-from quire_api.page_images import PageImages
+from quire_api.own_threads import IMAGES
+from quire_api.page_images import FoundImage, PageImages
 from quire_api.routers.documents import NOT_FOUND
 from quire_api.visible import visible_document
 
@@ -26,9 +29,12 @@ router = APIRouter(prefix="/api/v1/documents/{document_id}", tags=["pages"], res
 # Page numbers of Postgres' integer type.
 PageNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _After = Annotated[int, Query(alias="cursor", ge=0, le=2**31 - 1, description="next_cursor of the answer before")]
-_JPEG: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+_IMAGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "`If-None-Match` names this image"},
 }
+_FINAL: Final = "private, max-age=31536000, immutable"
+_ASK_FIRST: Final = "private, no-cache"
 
 
 class PageList(BaseModel):
@@ -84,8 +90,8 @@ def get_page(document_id: UUID, number: PageNumber, caller: CurrentCaller) -> Pa
         return page_view(page)
 
 
-@router.get("/pages/{number}/image", summary="The image of a page", response_class=Response, responses=_JPEG)
-def get_image(
+@router.get("/pages/{number}/image", summary="The image of a page", response_class=Response, responses=_IMAGE)
+async def get_image(
     document_id: UUID,
     number: PageNumber,
     caller: CurrentCaller,
@@ -93,16 +99,35 @@ def get_image(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The image that the boxes refer to; with `width` a smaller one of the same proportions."""
+    image, is_final = await run_in_threadpool(_find_image, document_id, number, caller, width)
+    headers = {"ETag": image.etag, "Cache-Control": _FINAL if is_final else _ASK_FIRST}
+    if _is_known(image.etag, if_none_match):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    content = await run_in_threadpool(image.kept)
+    if content is None:
+        content = await IMAGES.run(image.made, lambda: _is_there(document_id))
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _find_image(document_id: UUID, number: int, caller: Caller, width: int | None) -> tuple[FoundImage, bool]:
+    """An image, and whether it is the one for ever: the resolution of a page is known when it has been read."""
     with transaction() as session:
         document = visible_document(session, document_id, caller)
         page = page_listing.list_pages(session, document_id, limit=1, after=number - 1, text_only=True)
-        dpi = page[0].dpi if page and page[0].number == number else None
-    images = PageImages(get_settings(), get_store())
-    found = images.find(document, number, dpi, width)
-    headers = {"ETag": found.etag, "Cache-Control": "private, max-age=31536000, immutable"}
-    if if_none_match == found.etag:
-        return Response(status_code=304, headers=headers)
-    return Response(found.read(), media_type="image/jpeg", headers=headers)
+        read = page[0] if page and page[0].number == number and page[0].status == "done" else None
+    dpi = read.dpi if read else None
+    return PageImages(get_settings(), get_store()).find(document, number, dpi, width), read is not None
+
+
+def _is_known(etag: str, if_none_match: str | None) -> bool:
+    """Whether a client has it already (RFC 9110, 13.1.2)."""
+    known = {each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")}
+    return etag in known
+
+
+def _is_there(document_id: UUID) -> bool:
+    with transaction() as session:
+        return retention.hold_against_deletion(session, document_id)
 
 
 @router.get("/search", summary="Find a text")

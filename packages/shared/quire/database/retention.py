@@ -21,6 +21,9 @@ _EXPIRED = text("""
 _HOLD_PAGES = text("SELECT FROM pages WHERE document_id = :document_id ORDER BY number FOR UPDATE")
 _HOLD_DOCUMENT = text("SELECT id, bucket, source_key, owner FROM documents WHERE id = :document_id FOR UPDATE")
 
+# Nobody who writes to the document waits for this one.
+_HOLD_KEY = text("SELECT FROM documents WHERE id = :document_id FOR KEY SHARE")
+
 
 @dataclass(frozen=True)
 class Condemned:
@@ -44,6 +47,11 @@ def lock_document(session: Session, document_id: UUID) -> Condemned | None:
     session.execute(_HOLD_PAGES, {"document_id": document_id})
     row = session.execute(_HOLD_DOCUMENT, {"document_id": document_id}).first()
     return None if row is None else Condemned(row.id, row.bucket, row.source_key, row.owner)
+
+
+def hold_against_deletion(session: Session, document_id: UUID) -> bool:
+    """Whether a document is there, and stays until the commit. Waits for who is deleting it."""
+    return session.execute(_HOLD_KEY, {"document_id": document_id}).first() is not None
 
 
 def delete_documents(session: Session, document_ids: Sequence[UUID]) -> None:
