@@ -1,7 +1,7 @@
 """Takes a study aid through: claimed under a lease, every answer written as it comes, given back when its turn is over.
 
-A worker that is killed has paid for the requests that were not answered yet, and for no others: whoever goes on asks the
-same questions, and finds the answers that are there.
+A worker that is killed has paid in vain for the requests that were not answered yet, and for no others: whoever goes on
+asks the same questions, and finds the answers that are there.
 """
 
 from __future__ import annotations
@@ -202,8 +202,8 @@ class _Steps:
             )
         if settings.quire_llm_owner_tokens is not None and today >= settings.quire_llm_owner_tokens:
             raise LlmBudgetExceeded(
-                f"Study aids have used {today:,} tokens today, and may use {settings.quire_llm_owner_tokens:,}. Make this "
-                "again after midnight (UTC), or raise QUIRE_LLM_OWNER_TOKENS."
+                f"Study aids have used {today:,} tokens today, and may use {settings.quire_llm_owner_tokens:,}. Make "
+                "this again after midnight (UTC), or raise QUIRE_LLM_OWNER_TOKENS."
             )
 
     def plan(self, windows: int) -> None:

@@ -1,4 +1,4 @@
-"""What making any study aid consists of: requests whose answers are kept, windows side by side, items that are checked."""
+"""What making any study aid consists of: answers that are kept, windows side by side, items that are checked."""
 
 from __future__ import annotations
 

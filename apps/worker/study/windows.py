@@ -61,7 +61,7 @@ def window_tokens(settings: Settings) -> int:
 
 
 def plan_windows(texts: Iterable[tuple[int, str]], most: int) -> list[Window]:
-    """Windows of at most `most` tokens over pages, given as numbers and texts in order. Pages without text are left out.
+    """Windows of at most `most` tokens over pages, given as numbers and texts in order; over those that have text.
 
     Equal texts give equal windows. A page too long for one is divided between lines, and a line where it must be.
     """

@@ -1,7 +1,7 @@
 """Study aids: asked for once, started when their document has ended, made by one worker at a time under a lease.
 
-Whoever holds the lease writes every answer of the model as it comes, so that whoever goes on after it asks for the others
-only. A lease that has run out lets others take the study aid over; its last holder then writes nothing.
+Whoever holds the lease writes every answer of the model as it comes, so that whoever goes on after it asks for the
+others only. A lease that has run out lets others take the study aid over; its last holder then writes nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _RENEW = text("""
 _COUNT = text("""
     UPDATE artifacts
     SET requests = requests + :requests, input_tokens = input_tokens + :input_tokens,
-        output_tokens = output_tokens + :output_tokens, 
+        output_tokens = output_tokens + :output_tokens,
         cost = coalesce(cost + CAST(:cost AS float), cost, CAST(:cost AS float))
     WHERE id = :id
 """)

@@ -269,8 +269,8 @@ class Artifact(Base):
     """A study aid of a document, from when it is asked for: one for each kind and options.
 
     It is `waiting` until its document has ended, then `queued`, and `running` while somebody holds its lease. What is
-    queued may have a task from `next_attempt_at` on, and has had one on its way since `dispatched_at`. `attempts` counts
-    the leases since it last got on. Tokens are those of all requests, useless ones among them; `timings` are seconds.
+    queued may have a task from `next_attempt_at` on, and has had one on its way since `dispatched_at`. `attempts`
+    counts the leases since it last got on. Tokens are those of all requests, also useless ones; `timings` are seconds.
     """
 
     __tablename__ = "artifacts"
