@@ -48,7 +48,7 @@ class Asked:
 
     @property
     def most(self) -> int:
-        found = _MOST.search(self.system[self.system.find("Your task:") :])
+        found = _MOST.search(self.system[max(0, self.system.find("Your task:")) :])
         return int(found[1]) if found else 5
 
     @property
