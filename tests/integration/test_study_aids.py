@@ -36,7 +36,7 @@ from quire.contracts import (
 )
 from quire.database import artifacts, documents, leases
 from quire.database.artifacts import Due
-from quire.database.engine import connect, transaction
+from quire.database.engine import transaction
 from quire.database.tables import Artifact, ArtifactWindow, Usage
 from quire.embedded import EmbeddedRedis
 from quire.errors import DocumentNotFound
@@ -228,7 +228,7 @@ def test_a_worker_killed_at_each_step_pays_for_each_window_once(database: Engine
     whole = put(database, pages)
     aids_of(server, database, **options).work(SummaryPayload(document_id=whole))
     expected, steps = all_of(database, whole)[0], len(server.asked)
-    assert steps == expected.windows_total + 1
+    assert steps == (expected.windows_total or 0) + 1 > 3
     server.asked.clear()
 
     document_id = put(database, pages)
@@ -308,7 +308,7 @@ def test_one_whose_turn_is_over_goes_on_later(database: Engine, server: LlmServe
         assert len(server.asked) == turns, "a turn that is over at once pays for one answer all the same"
         assert len(dispatched(database)) == 1
         turns += 1
-    assert turns == len(server.asked) == all_of(database, document_id)[0].windows_total + 1
+    assert turns == len(server.asked) == (all_of(database, document_id)[0].windows_total or 0) + 1
 
 
 def test_a_draining_worker_gives_it_back(database: Engine, server: LlmServer):

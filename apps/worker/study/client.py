@@ -283,9 +283,7 @@ class _Asking(Generic[M]):
             return
         if unusable is not None:
             # Not the reason itself: it may name what the document says.
-            raise LlmFailed(
-                "The model's answers could not be used. Try again, or set OPENAI_MODEL to another one."
-            )
+            raise LlmFailed("The model's answers could not be used. Try again, or set OPENAI_MODEL to another one.")
         raise LlmUnreachable(f"The language model could not be reached: {busy.why}. Try again later.", busy.wait or 0.0)
 
 

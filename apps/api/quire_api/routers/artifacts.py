@@ -35,7 +35,12 @@ _BUSY: Final[dict[int | str, dict[str, Any]]] = {409: {"description": "`artifact
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "content": dict.fromkeys(("text/markdown", "application/json", "text/csv", "application/octet-stream"), _BINARY)
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/markdown": _BINARY,
+            "text/csv": _BINARY,
+            "application/octet-stream": _BINARY,
+        }
     }
 }
 
