@@ -6,6 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 FORMAT ?= text
+JOBS   ?= 2
 
 WEB         := apps/api/web
 WEB_SOURCES := $(WEB)/index.html $(WEB)/vite.config.ts $(shell find $(WEB)/src $(WEB)/public -type f)
@@ -63,7 +64,7 @@ ocr: setup
 	@PYTHONPATH=apps/worker $(BIN)/python -m ocr --format $(FORMAT) "$(FILE)"
 
 test: setup web-if-possible
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS) --dist loadfile)
 
 fuzz: setup
 	@PYTHONPATH=apps/worker:packages/shared $(BIN)/python -m tests.fuzz $(ARGS)

@@ -66,16 +66,17 @@ class Replicas:
 
     def wait_until_ready(self) -> None:
         for url, process in zip(self.urls, self.processes, strict=True):
-            _wait_until_ready(url, process)
+            wait_until_ready(url, process)
 
     def stop(self) -> None:
         with ThreadPoolExecutor(len(self.processes) or 1) as stoppers:
             list(stoppers.map(ChildProcess.stop, self.processes))
 
 
-def _wait_until_ready(url: str, process: ChildProcess) -> None:
+def wait_until_ready(url: str, process: ChildProcess, path: str = "/health") -> None:
+    """Wait until a process answers 200 there; fail with its log when it ends before that."""
     deadline = time.monotonic() + 60
-    while not _answers(url):
+    while not _answers(f"{url}{path}"):
         assert process.exit_status is None, process.last_lines(40)
         assert time.monotonic() < deadline, process.last_lines(40)
         time.sleep(0.05)
@@ -83,7 +84,7 @@ def _wait_until_ready(url: str, process: ChildProcess) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+        return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -146,7 +147,7 @@ def guarded(replicas: Replicas, replicas_database: Engine) -> Iterator[httpx.Cli
         ChildProcess(command, log=replicas.folder / "guarded.log", env=env, cwd=API) as process,
         httpx.Client(base_url=url, timeout=30) as opened,
     ):
-        _wait_until_ready(url, process)
+        wait_until_ready(url, process)
         yield opened
 
 

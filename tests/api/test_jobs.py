@@ -13,7 +13,7 @@ from sqlalchemy import text
 from quire.contracts import OcrOptions, OcrResult
 from quire.database import documents, retention, tombstones
 from quire.database.engine import transaction
-from quire.errors import InvalidPayload, JobNotFound, ObjectNotFound
+from quire.errors import Forbidden, JobNotFound, ObjectNotFound
 from quire.job import Job
 from quire_api.caller import Caller
 from quire_api.routers import jobs
@@ -185,5 +185,5 @@ def test_a_key_submits_nothing_of_others():
     caller = Caller(owner="acme")
     with pytest.raises(ObjectNotFound):
         jobs.submit(jobs.Submission(key=f"uploads/{uuid.uuid4()}"), caller)
-    with pytest.raises(InvalidPayload, match="owner"):
+    with pytest.raises(Forbidden, match="owner"):
         jobs.submit(jobs.Submission(key="a.pdf", owner="another"), caller)

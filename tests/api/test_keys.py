@@ -20,11 +20,12 @@ from sqlalchemy import Engine, text
 from quire import keys
 from quire.cli.samples import sample_photo
 from quire.database.engine import transaction
+from quire.embedded import ChildProcess
 from quire.embedded.processes import free_port
 from quire.errors import InvalidPayload
 from quire.settings import Settings, get_settings
 from quire_api.app import create_app
-from tests.api.conftest import API, Replicas, make_key
+from tests.api.conftest import API, Replicas, make_key, wait_until_ready
 from tests.integration.page_flow_bench import Bench
 
 DOCUMENTS = "/api/v1/documents"
@@ -192,6 +193,19 @@ def test_an_api_without_any_key_does_not_start(
     assert run.returncode != 0
     assert remedy in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_an_api_starts_while_postgres_is_away_and_lets_nobody_in(replicas: Replicas):
+    away = f"postgresql://quire:quire@127.0.0.1:{free_port()}/quire"
+    env = replicas.environment | {"QUIRE_AUTH": "required", "DATABASE_URL": away}
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--no-access-log"]
+    with ChildProcess(command, log=replicas.folder / "away.log", env=env, cwd=API) as process:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process, "/livez")
+        answer = httpx.get(f"{url}/api/v1/me", headers={"Authorization": "Bearer qk_any"}, timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unreachable")
+        assert httpx.get(f"{url}/api/v1/me", timeout=30).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_up_keeps_serving_until_it_is_interrupted_and_leaves_nothing_behind(home
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if line.startswith("Serving on"):
+            if line.startswith("Open http"):
                 break
         assert any(PHOTO[0] in line for line in lines), lines
         children = psutil.Process(process.pid).children(recursive=True)

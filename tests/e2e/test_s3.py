@@ -16,7 +16,7 @@ from quire.cli.samples import PHOTO, sample_photo
 from quire.embedded.processes import free_port
 from quire.embedded.stack import Stack
 
-BUCKET = "documents"
+BUCKET = "scans-of-a-stack"
 REGION = "eu-central-003"
 
 

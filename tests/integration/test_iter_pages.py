@@ -45,6 +45,6 @@ def test_a_batch_is_read_only_when_it_is_needed_and_no_transaction_stays_open(da
     pages = documents.iter_pages(database, document_id, batch=2)
     for _ in range(3):
         next(pages)
-        open_transactions.append(database.pool.checkedout())  # type: ignore[attr-defined]
+        open_transactions.append(database.pool.checkedout())
     assert len(statements) == 2
     assert open_transactions == [0, 0, 0]

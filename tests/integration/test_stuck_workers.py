@@ -106,7 +106,8 @@ def test_a_drain_gives_the_page_in_work_back(redis: EmbeddedRedis, start: Start,
     begun = time.monotonic()
     worker.stop(grace_seconds=20)
     assert worker.exit_status == 0
-    assert time.monotonic() - begun < 8.5
+    # By itself, and not because time was up: then its status is another one.
+    assert time.monotonic() - begun < 12
     status, pages = book(database)
     assert status == "running"
     assert (pages[2].status, pages[2].attempts) == ("pending", 0)
@@ -123,7 +124,7 @@ def test_a_drain_ends_in_time_whatever_native_code_does(
     worker.stop(grace_seconds=20)
     assert worker.exit_status is not None
     assert worker.exit_status >= 0, "it had to be killed"
-    assert time.monotonic() - begun < 4.5
+    assert time.monotonic() - begun < 7
     assert book(database)[1][1].text == "page 1"
 
 

@@ -148,7 +148,13 @@ def test_ctrl_c_while_watching_ends_with_130(env: dict[str, str], system: System
     try:
         submitted = quire(env, "submit", sample, "--json").document["id"]
         watching = subprocess.Popen(
-            [*QUIRE, "watch", submitted], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+            [*QUIRE, "watch", submitted],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            # A shell that runs the tests in the background ignores it, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         wait_until(lambda: _connected(watching.pid))
         watching.send_signal(signal.SIGINT)

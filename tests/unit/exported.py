@@ -89,8 +89,11 @@ def poppler_words(path: Path, page: int = 1) -> list[Placed]:
     command = [POPPLER, "-bbox", "-cropbox", "-f", str(page), "-l", str(page), str(path), "-"]
     done = subprocess.run(command, capture_output=True, check=True)
     tree = html.fromstring(done.stdout.decode())
-    sides = ("xmin", "ymin", "xmax", "ymax")
-    return [(word.text or "", tuple(float(word.get(side)) for side in sides)) for word in tree.iter("word")]  # type: ignore[misc]
+    return [(word.text or "", _sides(word)) for word in tree.iter("word")]
+
+
+def _sides(word: Any) -> Sides:
+    return float(word.get("xmin")), float(word.get("ymin")), float(word.get("xmax")), float(word.get("ymax"))
 
 
 def pdfium_text(path: Path, page: int = 1) -> str:

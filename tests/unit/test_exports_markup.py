@@ -68,8 +68,8 @@ def test_the_baseline_of_a_line_askew_rises_with_it():
 @pytest.mark.parametrize(("corners", "turn"), [((1, 2, 3, 0), -90), ((3, 0, 1, 2), 90), ((2, 3, 0, 1), 180)])
 def test_text_that_is_turned_says_so(corners, turn):
     upright = box(40, 40, 70, 400)
-    turned = tuple(upright[corner] for corner in corners)
-    (line,) = hocr(page_with([[("text", turned)]])).findall(".//x:span[@class='ocr_line']", XHTML)
+    a, b, c, d = (upright[corner] for corner in corners)
+    (line,) = hocr(page_with([[("text", (a, b, c, d))]])).findall(".//x:span[@class='ocr_line']", XHTML)
     assert float(properties(line)["textangle"]) in (turn, -180 if turn == 180 else turn)
     assert "baseline" not in properties(line)
 
@@ -128,6 +128,11 @@ def test_strings_have_their_places_and_spaces_between():
     ]
     page = tree.find(".//a:Page", ALTO)
     assert (page.get("WIDTH"), page.get("HEIGHT"), page.get("PHYSICAL_IMG_NR")) == ("700", "400", "1")
+
+
+def test_words_that_overlap_have_a_space_of_no_width():
+    tree = alto(page_with([[("one", box(40, 40, 100, 70)), ("two", box(95, 40, 160, 70))]]))
+    assert [space.get("WIDTH") for space in tree.findall(".//a:SP", ALTO)] == ["0"]
 
 
 def test_alto_takes_no_character_that_xml_cannot_have():

@@ -121,7 +121,7 @@ def test_pdfminer_finds_the_words_in_their_boxes(tmp_path):
     source = bars_pdf(tmp_path / "a.pdf")
     made = save(tmp_path / "b.pdf", exported("pdf", [result_of(source)], source))
     (layout,) = extract_pages(made)
-    lines = [line for part in layout if isinstance(part, LTTextContainer) for line in part]  # type: ignore[union-attr,attr-defined]
+    lines = [line for part in layout if isinstance(part, LTTextContainer) for line in part]
     characters = [c for line in lines for c in line if isinstance(c, LTChar) and c.get_text() != " "]
     assert "".join(c.get_text() for c in characters) == "alphabetagammadelta"
     for name, bar in zip(NAMES, BARS, strict=True):
@@ -148,6 +148,24 @@ def test_a_word_askew_lies_along_its_polygon(tmp_path):
         share = (index + 0.5) / 5
         expected = [a + (b - a) * share for a, b in zip(start, end, strict=True)]
         assert centre == pytest.approx(expected, abs=0.8)
+
+
+def askew(level: Box) -> Box:
+    a, b, c, d = ((x, y - 0.06 * x) for x, y in level)
+    return a, b, c, d
+
+
+def test_words_a_little_askew_are_copied_whole(tmp_path):
+    source = blank_pdf(tmp_path / "a.pdf")
+    # A line that rises by 3.5 degrees.
+    line = [(word, askew(box(left, 300, left + 150, 340))) for word, left in (("CORNER", 60), ("CAFE", 225))]
+    made = save(tmp_path / "b.pdf", exported("pdf", [page_with([line], size=(800, 800), dpi=DPI)], source))
+    assert pdfium_text(made) == "CORNER CAFE"
+    assert extract_text(made).split() == ["CORNER", "CAFE"]
+    if POPPLER:
+        assert [word for word, _ in poppler_words(made)] == ["CORNER", "CAFE"]
+    left, bottom, right, top = pdfium_place(made, "CORNER")
+    assert ((left + right) / 2, 400 - (bottom + top) / 2) == pytest.approx((67.5, (320 - 0.06 * 135) / 2), abs=1)
 
 
 SCRIPTS = [
@@ -231,8 +249,12 @@ def test_pages_with_their_own_text_are_left_as_they_are(tmp_path):
     page = page_with(
         [[("1001", box(40, 80, 130, 120))]], size=(400, 200), dpi=DPI, source="text_layer", confidences=[1.0]
     )
-    made = save(tmp_path / "b.pdf", exported("pdf", [page], source))
-    assert pdfium_text(made) == "1001"
+    # Wherever its words are: what the page came from decides.
+    elsewhere = page_with(
+        [[("1002", box(200, 10, 300, 40))]], number=2, size=(400, 200), dpi=DPI, source="text_layer", confidences=[1.0]
+    )
+    made = save(tmp_path / "b.pdf", exported("pdf", [page, elsewhere], source))
+    assert [pdfium_text(made, number) for number in (1, 2)] == ["1001", "1002"]
     with pikepdf.open(source) as before, pikepdf.open(made) as after:
         assert after.pages[0].Contents.read_bytes() == before.pages[0].Contents.read_bytes()
 
@@ -279,6 +301,13 @@ def test_invisible_text_that_moves_visible_text_along_stays(tmp_path):
     assert "seen" in pdfium_text(made)
 
 
+def test_content_that_cannot_be_told_apart_stays(tmp_path):
+    source = with_hidden_text(tmp_path / "a.pdf", "Tr BT 3 Tr /F1 12 Tf 30 250 Td (odd) Tj ET 20 20 50 50 re f")
+    made = save(tmp_path / "b.pdf", exported("pdf", [page_with(lines_at("new"), size=(800, 800), dpi=DPI)], source))
+    assert rendered(made) == rendered(source)
+    assert sorted(pdfium_text(made).split()) == ["new", "odd"]
+
+
 def test_exporting_an_export_does_not_double_its_text(tmp_path):
     source = bars_pdf(tmp_path / "a.pdf", rotate=90)
     page = result_of(source)
@@ -303,14 +332,16 @@ def test_pages_that_share_and_inherit_resources_keep_them(tmp_path):
         page = pdf.add_blank_page(page_size=(400, 400))
         del page.obj["/Resources"]
         page.Contents = pdf.make_stream(b"BT /QuireText0 12 Tf 30 250 Td (own) Tj ET")
-    pdf.Root.Pages.Resources = pdf.make_indirect({"/Font": pikepdf.Dictionary(QuireText0=font)})
+    pdf.Root.Pages.Resources = pikepdf.Dictionary(Font=pdf.make_indirect(pikepdf.Dictionary(QuireText0=font)))
     pdf.save(tmp_path / "a.pdf")
-    page = page_with(lines_at("new"), size=(800, 800), dpi=DPI)
-    made = save(tmp_path / "b.pdf", exported("pdf", [page], tmp_path / "a.pdf"))
+    result = page_with(lines_at("new"), size=(800, 800), dpi=DPI)
+    made = save(tmp_path / "b.pdf", exported("pdf", [result], tmp_path / "a.pdf"))
     assert pdfium_text(made, 1).split() == ["new", "own"]
     assert pdfium_text(made, 2) == "own"
     assert rendered(made, 2) == rendered(tmp_path / "a.pdf", 2)
-    assert not pikepdf.open(made).check_pdf_syntax()
+    with pikepdf.open(made) as written:
+        assert not written.check_pdf_syntax()
+        assert list(written.pages[1].resources.Font.keys()) == ["/QuireText0"]
 
 
 def test_a_password_is_asked_for_by_name(tmp_path):

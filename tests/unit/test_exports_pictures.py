@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pikepdf
@@ -98,7 +99,7 @@ def test_other_pictures_are_there_without_loss_in_as_few_bits_as_they_need(tmp_p
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
     if suffix == "heic":
         pillow_heif.register_heif_opener()
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     image.save(source, **options)
     made = save(tmp_path / "b.pdf", exported("pdf", [], source))
     with embedded(made) as stream:
@@ -157,7 +158,8 @@ def test_the_pixels_of_a_fax_are_square_and_words_lie_on_them(tmp_path):
 )
 def test_the_page_is_as_large_as_the_resolution_says(tmp_path, size, dpi, points):
     image = Image.new("1", size)
-    image.save(tmp_path / "a.png", **({"dpi": (dpi, dpi)} if dpi else {}))
+    options: dict[str, Any] = {"dpi": (dpi, dpi)} if dpi else {}
+    image.save(tmp_path / "a.png", **options)
     made = save(tmp_path / "b.pdf", exported("pdf", [], tmp_path / "a.png"))
     with pdfium.PdfDocument(made) as document:
         assert document[0].get_size() == pytest.approx(points, abs=0.05)

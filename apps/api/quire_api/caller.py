@@ -20,7 +20,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from quire.database import limits
-from quire.database.engine import transaction
+from quire.database.engine import statements, transaction
 from quire.errors import Forbidden, QuotaExceeded, RateLimited, Unauthorized
 from quire.keys import SCOPES, find_key, note_use
 from quire.settings import get_settings
@@ -133,7 +133,7 @@ def require_quota(caller: Caller) -> None:
     """
     if caller.pages_per_day is None or caller.owner is None:
         return
-    with transaction() as session:
+    with statements() as session:
         used, seconds_left = limits.pages_today(session, caller.owner)
     if used >= caller.pages_per_day:
         raise QuotaExceeded(
@@ -209,7 +209,7 @@ def _caller_of(secret: str) -> Caller:
 
 
 def _count(key_id: UUID, most: int) -> None:
-    with transaction() as session:
+    with statements() as session:
         requests, seconds_left = limits.count_request(session, key_id)
     if requests > most:
         raise RateLimited(f"This key may ask {most:,} times a minute. Try again soon.", math.ceil(seconds_left))

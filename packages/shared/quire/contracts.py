@@ -231,9 +231,9 @@ class PageError(Contract):
 class OcrResult(Contract):
     """Result of the OCR tasks.
 
-    With a database: ids and counts; the text is in Postgres (`quire.job.Job.get` adds it). Without one: also `pages`, `detections` and `text`, or,
-    where these are larger than `QUIRE_MAX_INLINE_RESULT_BYTES`, the `result_bucket` and `result_key` of a JSON object
-    of this same shape.
+    With a database: ids and counts; the text is in Postgres (`quire.job.Job.get` adds it). Without one: also `pages`,
+    `detections` and `text`, or, where these are larger than `QUIRE_MAX_INLINE_RESULT_BYTES`, the `result_bucket` and
+    `result_key` of a JSON object of this same shape.
     """
 
     status: DocumentStatus

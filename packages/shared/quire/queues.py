@@ -25,9 +25,11 @@ VISIBILITY_TIMEOUT_SECONDS = 1800
 PURGE_SECONDS = 3600.0
 
 
-def create_celery(settings: Settings) -> Celery:
-    """A Celery app for these settings. Connects to nothing until it is used."""
-    app = Celery("quire", broker=settings.broker_url, backend=settings.result_backend_url)
+def create_celery(settings: Settings, *, keep_results: bool = True) -> Celery:
+    """A Celery app for these settings. Connects to nothing until it is used; without results not to their backend."""
+    app = Celery(
+        "quire", broker=settings.broker_url, backend=settings.result_backend_url if keep_results else "disabled"
+    )
     messages.install()
     signing.install()
     app.conf.update(_serialization() | _delivery() | _broker_connection() | _worker(settings) | _result_backend())
@@ -54,6 +56,12 @@ def lists_of_queue(queue: str) -> list[str]:
 def producer() -> Celery:
     """The app this process publishes with."""
     return create_celery(get_settings())
+
+
+@lru_cache(maxsize=1)
+def ticket_producer() -> Celery:
+    """The app for messages whose result nobody asks for: each thread of a server would else make a backend for them."""
+    return create_celery(get_settings(), keep_results=False)
 
 
 def _serialization() -> dict[str, Any]:

@@ -37,7 +37,7 @@ from quire.contracts import (
     WebhookResult,
 )
 from quire.errors import BrokerUnreachable, InvalidPayload, SettingsError
-from quire.queues import producer
+from quire.queues import producer, ticket_producer
 from quire.settings import get_settings
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TaskDeclaration(Generic[P, R]):
             BrokerUnreachable: nothing was queued (or, after a time-out, perhaps: delivery is at least once).
         """
         try:
-            return (app or producer()).send_task(
+            return (app or (producer() if keep_result else ticket_producer())).send_task(
                 self.name,
                 kwargs=payload.model_dump(mode="json", exclude_unset=True),
                 ignore_result=not keep_result,

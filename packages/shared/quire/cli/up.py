@@ -117,7 +117,8 @@ def _save_overlays(stack: Stack, path: Path, detections: list[Detection]) -> lis
 def _serve(stack: Stack) -> None:
     """Keep everything running until Ctrl-C."""
     console.print(
-        f"\nServing on {stack.api_url} (try {stack.api_url}/docs). Logs: {_short(stack.home / 'logs')}. Ctrl-C stops."
+        f"\nOpen {stack.api_url} to see documents; {stack.api_url}/docs describes the API. "
+        f"Logs: {_short(stack.home / 'logs')}. Ctrl-C stops."
     )
     while True:
         _refuse_ended(stack)

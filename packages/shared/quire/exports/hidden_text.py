@@ -20,8 +20,12 @@ def remove_hidden_text(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
     contents = page.obj.get(pikepdf.Name.Contents)
     if contents is None or not _may_have_hidden_text(contents):
         return
-    instructions = list(pikepdf.parse_content_stream(page))
-    kept = list(_without_hidden(instructions))
+    try:
+        instructions = list(pikepdf.parse_content_stream(page))
+        kept = list(_without_hidden(instructions))
+    except (pikepdf.PdfError, ValueError, TypeError, LookupError):
+        # Content that cannot be told apart is content that must stay.
+        return
     if len(kept) < len(instructions):
         page.obj[pikepdf.Name.Contents] = pdf.make_stream(pikepdf.unparse_content_stream(kept))
 

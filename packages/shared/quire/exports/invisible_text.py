@@ -15,6 +15,9 @@ Mapping = Callable[[float, float], Point]
 
 # Thinner than this many units, a word has no place that a reader could use.
 _LEAST: Final = 0.05
+# A word that rises by no more than this part of its height is set level: Poppler takes every letter of one that rises
+# by half a point for a word.
+_LEVEL: Final = 0.5
 # Readers tell a space from none by its width, in parts of the height of the text.
 _LEAST_SPACE: Final = 0.15
 
@@ -67,13 +70,20 @@ def _stretch(width: float, size: float) -> str:
 
 def _place(box: Box, to_page: Mapping) -> tuple[Point, Point, float, float] | None:
     """A box on the page: its bottom left corner, the direction of its text, its width and its height."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = (to_page(x, y) for x, y in box)
-    across, down = (bx - ax + cx - dx) / 2, (by - ay + cy - dy) / 2
-    width = math.hypot(across, down)
+    corners = [to_page(x, y) for x, y in box]
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+    across, up = (bx - ax + cx - dx) / 2, (by - ay + cy - dy) / 2
+    width = math.hypot(across, up)
     height = (math.hypot(ax - dx, ay - dy) + math.hypot(bx - cx, by - cy)) / 2
     if not (math.isfinite(width) and math.isfinite(height)) or height < _LEAST or width < _LEAST:
         return None
-    return (dx, dy), (across / width, down / width), width, height
+    along_x, along_y = across / width, up / width
+    if min(abs(across), abs(up)) <= _LEVEL * height:
+        along_x, along_y = (math.copysign(1, across), 0) if abs(across) > abs(up) else (0, math.copysign(1, up))
+    middle_x, middle_y = (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4
+    x = middle_x - along_x * width / 2 + along_y * height / 2
+    y = middle_y - along_y * width / 2 - along_x * height / 2
+    return (x, y), (along_x, along_y), width, height
 
 
 def _gap(box: Box, following: Box, to_page: Mapping, along: Point) -> float:

@@ -211,12 +211,16 @@ def _write_pixels(writer: PdfWriter, pixels: npt.NDArray[np.uint8]) -> int:
     """Pixels as they are, in as few bits as they need; the number of their object."""
     height, width = pixels.shape[:2]
     grey = all(bool((part == part[..., :1]).all()) for part in _parts(pixels))
-    bits = 1 if grey and all(bool(np.isin(part[..., 0], (0, 255)).all()) for part in _parts(pixels)) else 8
+    bits = 1 if grey and all(_is_bilevel(part[..., 0]) for part in _parts(pixels)) else 8
     colours = 1 if grey else 3
     # Each row is stored as its difference from the one above, which compresses better (PNG's filter 2).
     parameters = f"/DecodeParms << /Predictor 15 /Colors {colours} /BitsPerComponent {bits} /Columns {width} >>"
     entries = _entries(width, height, bits, "/DeviceGray" if grey else "/DeviceRGB")
     return writer.add_stream(_compressed(pixels, colours, bits), f"{entries} /Filter /FlateDecode {parameters}")
+
+
+def _is_bilevel(grey: npt.NDArray[np.uint8]) -> bool:
+    return bool(((grey == 0) | (grey == 255)).all())
 
 
 def _compressed(pixels: npt.NDArray[np.uint8], colours: int, bits: int) -> Iterator[bytes]:

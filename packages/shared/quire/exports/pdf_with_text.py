@@ -91,6 +91,8 @@ def _add_text(pdf: pikepdf.Pdf, drawn: _DrawnPdf, pages: Iterable[PageText]) -> 
             continue
         with drawn.page(page) as (opened, to_page):
             lines = [*_read_by_ocr(page, opened, to_page)]
+        if not lines:
+            continue
         target = pdf.pages[page.page_number - 1]
         if page.source == "ocr":
             remove_hidden_text(pdf, target)

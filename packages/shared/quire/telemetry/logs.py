@@ -78,8 +78,7 @@ def configure_api(settings: Settings) -> None:
     for name in (*_UVICORN, "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name in _UVICORN
-    # A line for each request to S3, with its URL.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _hush_addresses()
 
 
 def configure_worker(settings: Settings) -> None:
@@ -90,6 +89,7 @@ def configure_worker(settings: Settings) -> None:
             if not isinstance(handler.formatter, RedactingFormatter):
                 handler.setFormatter(_formatter(settings, handler.formatter or logging.Formatter(_TEXT)))
 
+    _hush_addresses()
     for signal in (signals.after_setup_logger, signals.after_setup_task_logger):
         signal.connect(change, weak=False, dispatch_uid="quire-logs")
 
@@ -114,3 +114,8 @@ def _task_id(record: logging.LogRecord) -> str | None:
     # Lines of a worker's parent process about a task.
     data = getattr(record, "data", None)
     return str(data["id"]) if isinstance(data, dict) and "id" in data else None
+
+
+def _hush_addresses() -> None:
+    """No line for each request that is made, with its URL: one that a user named may hold a secret."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)
