@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from quire.contracts import FlashcardOptions, PageText, QuizOptions, SummaryOptions
-from quire.errors import LlmContextOverflow, NoText
+from quire.errors import LlmContextOverflow, LlmKeyRejected, NoText
 from quire.settings import Settings
 from quire.study_aids import Dropped, Flashcards, Quiz, Summary
 from study import client as study_client
@@ -285,3 +286,22 @@ def test_the_language_is_the_documents_unless_another_is_asked_for(server: LlmSe
     make(maker_of(server, Folder(book(1))), SummaryOptions(language="Brazilian Portuguese"))
     assert "in the language of the document" in server.asked[0].system
     assert "in Brazilian Portuguese" in server.asked[1].system
+
+
+def test_after_the_first_error_nothing_more_is_asked(server: LlmServer):
+    def slow_then_closed(asked: Asked) -> dict[str, Any] | Fault:
+        if 1 in asked.pages:
+            time.sleep(0.5)
+            return honest(asked)
+        return Fault(401, error={"message": "no"})
+
+    server.answer = slow_then_closed
+    folder = Folder(book(60))
+    maker = maker_of(
+        server, folder, quire_llm_context_tokens=3000, quire_llm_output_tokens=400, quire_llm_concurrency=2
+    )
+    with pytest.raises(LlmKeyRejected):
+        make(maker, SummaryOptions())
+    assert folder.windows > 10
+    assert len(server.asked) < 5
+    assert len(folder.answers) == 1, "what was under way is kept"

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Engine
 
 from flow.heartbeat import Heartbeat
+from flow.recording import record
 from quire.contracts import (
     FlashcardsPayload,
     FlashcardsRequest,
@@ -116,20 +119,23 @@ class StudyAids:
             if error.retryable:
                 raise
             self._fail(taken, error)
-        except Exception:
-            # Not its words: they may be the document's.
-            logger.exception("study aid %s cannot be made", taken.artifact_id)
+        except SoftTimeLimitExceeded:
+            self._put_off(taken, begun=True)
+        except Exception as error:
+            # Where and what, but not in its words: they may be the document's.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("study aid %s cannot be made: %s\n%s", taken.artifact_id, type(error).__name__, places)
             self._fail(taken, QuireError("An error in Quire; the worker's log has the details."))
         else:
-            with transaction(self.database) as session:
-                artifacts.finish(
-                    session,
-                    taken,
-                    made.model_dump(mode="json", exclude_none=True),
-                    model=self.settings.openai_model,
-                    prompt_version=prompts.VERSION,
-                    timings={"last_turn": round(time.monotonic() - begun_at, 3)},
-                )
+            finish = partial(
+                artifacts.finish,
+                taken=taken,
+                result=made.model_dump(mode="json", exclude_none=True),
+                model=self.settings.openai_model,
+                prompt_version=prompts.VERSION,
+                timings={"last_turn": round(time.monotonic() - begun_at, 3)},
+            )
+            record(self.database, finish, self.draining)
         finally:
             client.close()
 
@@ -138,17 +144,18 @@ class StudyAids:
         cost = None
         if prices[0] is not None and prices[1] is not None:
             cost = (tokens.input * prices[0] + tokens.output * prices[1]) / _MILLION
-        with transaction(self.database) as session:
-            artifacts.count(session, taken, Used(tokens.requests, tokens.input, tokens.output, cost))
+        used = Used(tokens.requests, tokens.input, tokens.output, cost)
+        # An answer that is paid for must not be lost because Postgres is away for a moment.
+        record(self.database, partial(artifacts.count, taken=taken, used=used), self.draining)
 
     def _fail(self, taken: Claim, error: QuireError) -> None:
         logger.info("study aid %s failed: %s", taken.artifact_id, error.code)
         with transaction(self.database) as session:
             artifacts.fail(session, taken, error, unavailable=isinstance(error, LlmUnavailable))
 
-    def _put_off(self, taken: Claim) -> None:
+    def _put_off(self, taken: Claim, *, begun: bool = False) -> None:
         with transaction(self.database) as session:
-            artifacts.put_off(session, taken, begun=False)
+            artifacts.put_off(session, taken, begun=begun)
 
     def _try_later(self, taken: Claim, error: LlmUnreachable) -> None:
         """Give it back for later, unless it was given back as often as it may be without getting on."""
@@ -179,9 +186,9 @@ class _Steps:
             return artifacts.kept(session, self.taken, step)
 
     def keep(self, step: str, answer: str) -> None:
-        with transaction(self.aids.database) as session:
-            if not artifacts.keep(session, self.taken, step, answer):
-                raise _LeaseLost
+        keep = partial(artifacts.keep, taken=self.taken, step=step, answer=answer)
+        if not record(self.aids.database, keep, self.aids.draining):
+            raise _LeaseLost
         with self._lock:
             self.paid += 1
 

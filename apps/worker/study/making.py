@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -135,6 +135,10 @@ class Maker:
         with ThreadPoolExecutor(self.settings.quire_llm_concurrency, thread_name_prefix="study") as threads:
             running = [threads.submit(contextvars.copy_context().run, work, window) for window in windows]
             try:
+                done, _ = wait(running, return_when=FIRST_EXCEPTION)
+                failed = next((error for each in done if (error := each.exception()) is not None), None)
+                if failed is not None:
+                    raise failed
                 return [each.result() for each in running]
             except BaseException:
                 self.client.stopping.set()
