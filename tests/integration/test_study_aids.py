@@ -44,6 +44,7 @@ from quire.queues import create_celery
 from quire.settings import Settings
 from quire.study_aids import STUDY_AID
 from study import client as study_client
+from study.grounding import Grounding
 from tests.integration.conftest import start_worker, wait_for, worker_environment
 from tests.integration.page_flow_bench import BUCKET, Bench
 from tests.llm_server import KEY, Fault, LlmServer, llm_server
@@ -460,3 +461,19 @@ def test_a_worker_makes_what_was_asked_for(
     assert "tasks.summarize_document" in log
     for secret in (KEY, "grams", "Entry"):
         assert secret not in log
+
+
+def test_an_unexpected_error_ends_it_and_its_words_are_not_logged(
+    database: Engine, server: LlmServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    words = book(1)[0].detections[0].text
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(Grounding, "cite_all", fail)
+    document_id = put(database, book(1))
+    assert aids_of(server, database).work(SummaryPayload(document_id=document_id)).status == "failed"
+    assert all_of(database, document_id)[0].error_code == "internal"
+    assert "RuntimeError" in caplog.text
+    assert words not in caplog.text
