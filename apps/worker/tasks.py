@@ -12,24 +12,29 @@ from celery_app import celery_app
 from flow import purge, webhooks
 from flow.page_flow import PageFlow
 from flow.reconcile import reconcile_once
+from flow.study_aids import StudyAids, StudyPayload
 from flow.whole_document import WholeDocument
 from quire import tasks as declared
 from quire.contracts import (
     DiagnosticsResult,
     EchoPayload,
+    FlashcardsPayload,
     NoPayload,
     OcrPagePayload,
     OcrPayload,
     OcrResult,
     PurgeResult,
+    QuizPayload,
     ReconcileResult,
+    StudyAidResult,
+    SummaryPayload,
     WebhookPayload,
     WebhookResult,
 )
 from quire.database.engine import get_engine, has_database
 from quire.database.webhooks import Attempt
 from quire.errors import BrokerUnreachable, DatabaseUnreachable
-from quire.jobs import count_tickets, dispatch, dispatch_webhooks, issue_ticket
+from quire.jobs import count_tickets, dispatch, dispatch_study_aids, dispatch_webhooks, issue_ticket
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire.telemetry import tracing
@@ -80,6 +85,7 @@ def reconcile(payload: NoPayload, context: TaskContext) -> ReconcileResult:
     result = reconcile_once(get_settings(), get_engine(), count_tickets, issue_ticket)
     # After it, for the documents that it has ended.
     dispatch_webhooks(most=_WEBHOOKS_AT_ONCE)
+    dispatch_study_aids()
     return result
 
 
@@ -98,6 +104,35 @@ def deliver_webhook(payload: WebhookPayload, context: TaskContext) -> WebhookRes
     return webhooks.deliver(get_settings(), get_engine(), attempt)
 
 
+@bind(celery_app, declared.summarize_document)
+def summarize_document(payload: SummaryPayload, context: TaskContext) -> StudyAidResult:
+    """Summarise a document that has been read."""
+    return _study(payload, context)
+
+
+@bind(celery_app, declared.generate_flashcards)
+def generate_flashcards(payload: FlashcardsPayload, context: TaskContext) -> StudyAidResult:
+    """Make flashcards of a document that has been read."""
+    return _study(payload, context)
+
+
+@bind(celery_app, declared.generate_quiz)
+def generate_quiz(payload: QuizPayload, context: TaskContext) -> StudyAidResult:
+    """Make a quiz of a document that has been read."""
+    return _study(payload, context)
+
+
+def _study(payload: StudyPayload, context: TaskContext) -> StudyAidResult:
+    database = get_engine()
+    try:
+        with tracing.within(context.traceparent):
+            return StudyAids(get_settings(), database, context.draining).work(payload)
+    finally:
+        # What gave way, or waited for this one to end.
+        with suppress(DatabaseUnreachable):
+            dispatch_study_aids(database)
+
+
 def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
     if not has_database():
         with tracing.span("document", parent=context.traceparent):
@@ -113,6 +148,7 @@ def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) 
         with suppress(DatabaseUnreachable):
             dispatch(flow.database)
             dispatch_webhooks(flow.database)
+            dispatch_study_aids(flow.database)
 
 
 def _page_flow(context: TaskContext) -> PageFlow:

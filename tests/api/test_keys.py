@@ -80,8 +80,11 @@ def test_the_documents_of_others_do_not_exist(guarded: httpx.Client, replicas_da
         if its_own == path:
             continue
         for method in methods:
-            of_a_page = its_own.replace("{number}", "1").replace("{format}", "txt")
-            answer = guarded.request(method, of_a_page, params={"q": "x"}, headers=bob)
+            whole = (
+                its_own.replace("{number}", "1").replace("{format}", "json").replace("{artifact_id}", document["id"])
+            )
+            body = {"kind": "summary"} if method == "post" else None
+            answer = guarded.request(method, whole, params={"q": "x"}, headers=bob, json=body)
             assert answer.status_code == 404, (method, path)
             asked += 1
     assert asked > 10

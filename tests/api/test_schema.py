@@ -20,6 +20,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from quire.cli.samples import sample_pdf
+from quire.contracts import FlashcardsRequest
+from quire.database import artifacts
+from quire.database.engine import transaction
+from quire.study_aids import Citation, Dropped, Flashcard, Flashcards
 from tests.api.conftest import Replicas
 from tests.integration.page_flow_bench import Bench
 
@@ -71,12 +75,14 @@ def test_answers_about_a_document_are_as_documented(api_schema: Any, client: htt
     """What random ids do not reach."""
     document = client.post("/api/v1/documents", files={"file": ("a.pdf", sample_pdf())}).json()["id"]
     replicas_bench.flow.work(UUID(document))
+    artifact = str(_study_aid(replicas_bench, UUID(document)))
     seen = 0
     for result in api_schema.get_all_operations():
         operation = result.ok()
         if operation.method != "get" or "{document_id}" not in operation.path or "events" in operation.path:
             continue
-        parameters = {"document_id": document, "number": 1, "format": "txt"}
+        format_ = "json" if "artifact_id" in operation.path else "txt"
+        parameters = {"document_id": document, "number": 1, "format": format_, "artifact_id": artifact}
         path = {name: value for name, value in parameters.items() if f"{{{name}}}" in operation.path}
         query = {"q": "a"} if operation.path.endswith("search") else {}
         case = operation.Case(path_parameters=path, query=query)
@@ -85,3 +91,17 @@ def test_answers_about_a_document_are_as_documented(api_schema: Any, client: htt
         case.validate_response(answer, checks=CHECKS)
         seen += 1
     assert seen >= 6
+
+
+def _study_aid(bench: Bench, document_id: UUID) -> UUID:
+    """One that is made, without a model."""
+    citation = Citation(page_number=1, quote="a", boxes=(((0, 0), (1, 0), (1, 1), (0, 1)),))
+    card = Flashcard(front="a", back="b", difficulty="easy", citations=(citation,))
+    made = Flashcards(cards=(card,), dropped=Dropped()).model_dump(mode="json")
+    with transaction(bench.database) as session:
+        artifact_id = artifacts.request(session, document_id, FlashcardsRequest())
+        assert artifact_id is not None
+        taken = artifacts.claim(session, artifact_id, seconds=60, attempts=3)
+        assert taken is not None
+        artifacts.finish(session, taken, made, model="m", prompt_version="1", timings={})
+    return artifact_id

@@ -12,8 +12,9 @@ from sqlalchemy import Engine, text
 from flow.purge import purge_expired
 from quire import jobs
 from quire.contracts import OcrOptions
-from quire.database import documents
+from quire.database import documents, tombstones
 from quire.database.engine import transaction
+from quire.deletion import delete_document, derived_prefix
 from quire.errors import Corrupt, DocumentNotFound, ObjectNotFound, StorageUnreachable
 from quire.settings import Settings
 from quire.storage import FolderStore
@@ -77,6 +78,47 @@ def test_files_that_are_the_callers_stay(database: Engine, store: FolderStore):
     assert purge_expired(SETTINGS, database, store).documents_deleted == 2
     assert has_file(store, named)
     assert has_file(store, elsewhere, "another")
+
+
+def test_an_upload_goes_with_its_own_document_alone(database: Engine, store: FolderStore):
+    """It can be named by its key, too, and is not the other document's then."""
+    key = add(database, store, None)
+    another = uuid.uuid4()
+    with transaction(database) as session:
+        documents.create(session, documents.NewDocument(another, BUCKET, key, OcrOptions()))
+    assert delete_document(SETTINGS, store, another, database)
+    assert has_file(store, key)
+    assert delete_document(SETTINGS, store, uuid.UUID(key.removeprefix(UPLOADS)), database)
+    assert not has_file(store, key)
+
+
+def test_of_what_is_too_old_only_the_reason_stays_for_a_time(database: Engine, store: FolderStore):
+    document_id = uuid.UUID(add(database, store, 8).removeprefix(UPLOADS))
+    image = f"{derived_prefix(document_id)}page-1.jpg"
+    store.put(BUCKET, image, io.BytesIO(b"image"))
+    purge_expired(SETTINGS, database, store)
+    assert not has_file(store, image)
+    assert reason_of(database, document_id) == "expired"
+    age(database, tombstones.KEPT_DAYS - 1)
+    purge_expired(SETTINGS, database, store)
+    assert reason_of(database, document_id) == "expired"
+    age(database, 2)
+    purge_expired(SETTINGS, database, store)
+    assert reason_of(database, document_id) is None
+
+
+def reason_of(database: Engine, document_id: uuid.UUID) -> str | None:
+    with transaction(database) as session:
+        gone = tombstones.find(session, document_id)
+    return gone and gone.reason
+
+
+def age(database: Engine, days: int) -> None:
+    """Let so many days go by for all tombstones."""
+    with transaction(database) as session:
+        session.execute(
+            text("UPDATE tombstones SET deleted_at = deleted_at - make_interval(days => :days)"), {"days": days}
+        )
 
 
 def test_more_than_one_batch_is_deleted(database: Engine, store: FolderStore):

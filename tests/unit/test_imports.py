@@ -44,8 +44,8 @@ def test_importing_loads_no_ocr_engine(module):
     assert loaded_by(module, ENGINES) == set()
 
 
-@pytest.mark.parametrize("module", ["ocr.read", "ocr.engines.paddle"])
-def test_the_ocr_core_loads_no_queue_no_database_and_no_web_framework(module):
+@pytest.mark.parametrize("module", ["ocr.read", "ocr.engines.paddle", "study.make"])
+def test_the_cores_load_no_queue_no_database_and_no_web_framework(module):
     assert loaded_by(module, ("celery", "kombu", "sqlalchemy", "fastapi", "redis")) == set()
 
 

@@ -59,7 +59,8 @@ def sending(body: bytes, status: int = 200, **headers: str) -> Answer:
         ("::1", False), ("::", False), ("fe80::1", False), ("fc00::1", False), ("ff02::1", False),
         ("2001:db8::1", False), ("::ffff:127.0.0.1", False), ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False), ("2002:0a00:0001::", False), ("64:ff9b::7f00:1", False), ("64:ff9b::a00:1", False),
-        ("2001:0:53aa:64c::1", False),
+        ("2001:0:53aa:64c::1", False), ("64:ff9b:1::7f00:1", False), ("::7f00:1", False), ("fec0::1", False),
+        ("fe80::1%eth0", False), ("192.0.0.8", False), ("3fff::1", False), ("5f00::1", False), ("100::1", False),
     ],
 )  # fmt: skip
 def test_only_the_public_internet_is_public(address: str, public: bool):

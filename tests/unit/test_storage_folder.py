@@ -156,6 +156,26 @@ def test_an_object_is_deleted(store: FolderStore):
         store.head("in", "a")
 
 
+def test_all_objects_below_a_prefix_are_deleted(store: FolderStore):
+    for key in ("a/1", "a/b/2", "ab", "b"):
+        put(store, key, b"x")
+    store.delete_prefix("in", "a/")
+    store.delete_prefix("in", "nothing/")
+    for key in ("a/1", "a/b/2"):
+        with pytest.raises(ObjectNotFound):
+            store.head("in", key)
+    assert [store.head("in", key).size for key in ("ab", "b")] == [1, 1]
+
+
+@pytest.mark.parametrize("prefix", ["../", "../../", "/", "./", "a/../", "a/../../"])
+def test_no_prefix_leads_out_of_the_bucket(store: FolderStore, tmp_path: Path, prefix: str):
+    put(store, "a/1", b"x")
+    put(store, "1", b"x", bucket="other")
+    with pytest.raises(ObjectNotFound):
+        store.delete_prefix("in", prefix)
+    assert files(store.root) == {"in/a/1", "other/1"}
+
+
 @pytest.mark.parametrize("key", ["missing", "a", "a/b/c", "missing/too", "x" * 300])
 def test_deleting_what_is_not_there_is_no_error(store: FolderStore, key: str):
     put(store, "a/b", b"x")

@@ -174,6 +174,26 @@ def test_an_object_is_deleted(store: S3Store):
         store.head(BUCKET, "gone")
 
 
+def test_all_objects_below_a_prefix_are_deleted(store: S3Store):
+    for key in ("a/1", "a/b/2", "ab", "b"):
+        put(store, key, b"x")
+    store.delete_prefix(BUCKET, "a/")
+    store.delete_prefix(BUCKET, "nothing/")
+    for key in ("a/1", "a/b/2"):
+        with pytest.raises(ObjectNotFound):
+            store.head(BUCKET, key)
+    assert [store.head(BUCKET, key).size for key in ("ab", "b")] == [1, 1]
+
+
+def test_more_objects_than_are_listed_at_once_are_deleted(store: S3Store, endpoint: str):
+    for number in range(1001):
+        put(store, f"many/{number}", b"")
+    store.delete_prefix(BUCKET, "many/")
+    for number in (0, 500, 1000):
+        with pytest.raises(ObjectNotFound):
+            store.head(BUCKET, f"many/{number}")
+
+
 def test_deleting_what_is_not_there_is_no_error(store: S3Store):
     store.delete(BUCKET, "never-there")
 

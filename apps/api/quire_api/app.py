@@ -11,7 +11,7 @@ from quire_api import openapi, problems, web
 from quire_api.admission import Admission
 from quire_api.caller import require, require_documents
 from quire_api.observed import Observed
-from quire_api.routers import documents, events, exports, health, jobs, me, metrics, ocr, pages, webhooks
+from quire_api.routers import artifacts, documents, events, exports, health, jobs, me, metrics, ocr, pages, webhooks
 from quire_api.uploads import UploadLimit
 
 
@@ -35,7 +35,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Observed)
     problems.install(app)
     openapi.install(app)
-    for router in (ocr.router, documents.router, pages.router, exports.router, jobs.router, events.router):
+    for router in (
+        ocr.router,
+        documents.router,
+        pages.router,
+        exports.router,
+        jobs.router,
+        events.router,
+        artifacts.router,
+    ):
         app.include_router(router, dependencies=[Depends(require_documents)])
     app.include_router(webhooks.router, dependencies=[Depends(require("webhooks"))])
     app.include_router(me.router)

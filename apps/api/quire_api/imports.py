@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
-from quire.contracts import OcrOptions, Priority
+from quire.contracts import OcrOptions, Priority, StudyRequest
 from quire.database.documents import NewDocument
 from quire.errors import ObjectNotFound
 from quire.outbound import fetch_to
@@ -27,6 +28,7 @@ def accept_object(
     *,
     owner: str,
     priority: Priority,
+    follow_ups: Sequence[StudyRequest] = (),
     may_name_uploads: bool,
     request_key: RequestKey | None,
 ) -> UUID:
@@ -52,6 +54,7 @@ def accept_object(
         source_bytes=found.size,
         owner=owner,
         priority=priority,
+        follow_ups=follow_ups,
     )
     return submit_once(new, request_key)
 
@@ -64,6 +67,7 @@ def accept_url(
     *,
     owner: str,
     priority: Priority,
+    follow_ups: Sequence[StudyRequest] = (),
     request_key: RequestKey | None,
 ) -> UUID:
     """Fetch what is at a URL and accept it as an upload; the document's id.
@@ -82,5 +86,13 @@ def accept_url(
         with target.open("rb") as content:
             name = PurePosixPath(unquote(urlsplit(url).path)).name
             return accept_upload(
-                content, name, options, settings, store, owner=owner, priority=priority, request_key=request_key
+                content,
+                name,
+                options,
+                settings,
+                store,
+                owner=owner,
+                priority=priority,
+                follow_ups=follow_ups,
+                request_key=request_key,
             )

@@ -36,6 +36,8 @@ _STATUS: Final = {
     "job_cancelled": HTTPStatus.CONFLICT,
     "object_not_found": HTTPStatus.NOT_FOUND,
     "webhook_not_found": HTTPStatus.NOT_FOUND,
+    "artifact_not_found": HTTPStatus.NOT_FOUND,
+    "artifact_busy": HTTPStatus.CONFLICT,
     "bucket_not_allowed": HTTPStatus.FORBIDDEN,
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

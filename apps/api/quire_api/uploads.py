@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quire import media_types
-from quire.contracts import OcrOptions, Priority
+from quire.contracts import OcrOptions, Priority, StudyRequest
 from quire.database import documents
 from quire.database.documents import NewDocument
 from quire.database.engine import transaction
@@ -72,6 +73,7 @@ def accept_upload(
     *,
     owner: str = "",
     priority: Priority = "interactive",
+    follow_ups: Sequence[StudyRequest] = (),
     request_key: RequestKey | None = None,
 ) -> UUID:
     """Store an upload, then submit it as a document; its id. For `owner` and `priority` see `NewDocument`.
@@ -104,6 +106,7 @@ def accept_upload(
         source_sha256=digest,
         owner=owner,
         priority=priority,
+        follow_ups=follow_ups,
     )
     try:
         accepted = submit_once(new, request_key)

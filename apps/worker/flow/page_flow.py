@@ -95,6 +95,7 @@ class PageFlow:
                         source_key=payload.key,
                         options=payload.options(),
                         page_number=payload.page_number,
+                        follow_ups=payload.follow_ups,
                     ),
                     # This task is one.
                     has_ticket=True,

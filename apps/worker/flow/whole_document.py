@@ -37,6 +37,8 @@ class WholeDocument:
         """
         if payload.key is None:
             raise InvalidPayload("key is required: this worker has no DATABASE_URL to look a document_id up in.")
+        if payload.follow_ups:
+            raise InvalidPayload("follow_ups: study aids are kept in a database. Set DATABASE_URL, or leave them out.")
         bucket = self.settings.readable_bucket(payload.bucket)
         options = ReadOptions.resolve(payload.options(), self.settings)
         pages: list[PageText] = []

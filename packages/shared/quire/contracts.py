@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -58,8 +58,86 @@ class OcrOptions(Contract):
 
     def digest(self) -> str:
         """SHA-256 of the options in canonical form, as hex: equal for equal options."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(self)
+
+
+def _digest(options: BaseModel) -> str:
+    canonical = json.dumps(options.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class StudyOptions(Contract):
+    """What every study aid may be asked for."""
+
+    language: str | None = Field(
+        None,
+        max_length=40,
+        pattern=r"^[^\W\d_]+(?:[ -][^\W\d_]+)*$",
+        description='Language of the aid, such as "German". The document\'s own when left out.',
+    )
+
+    def digest(self) -> str:
+        """SHA-256 of the options in canonical form, as hex: equal for equal options."""
+        return _digest(self)
+
+
+class SummaryOptions(StudyOptions):
+    """A few sentences, bullet points, or bullet points for each section."""
+
+    style: Literal["short", "bullets", "sections"] = "bullets"
+
+
+class FlashcardOptions(StudyOptions):
+    """Cards with a question and its answer, at most `count`."""
+
+    count: int = Field(20, ge=1, le=200)
+    difficulty: Literal["easy", "medium", "hard", "mixed"] = "mixed"
+
+
+QuestionKind = Literal["single_choice", "multiple_choice", "true_false", "short_answer"]
+
+
+class QuizOptions(StudyOptions):
+    """Questions of these kinds, at most `count`."""
+
+    count: int = Field(10, ge=1, le=100)
+    kinds: tuple[QuestionKind, ...] = Field(("single_choice",), min_length=1, max_length=4)
+
+    @field_validator("kinds")
+    @classmethod
+    def _each_once(cls, value: tuple[QuestionKind, ...]) -> tuple[QuestionKind, ...]:
+        return tuple(sorted(set(value)))
+
+
+StudyKind = Literal["summary", "flashcards", "quiz"]
+
+
+class SummaryRequest(Contract):
+    """A summary to be made of a document."""
+
+    kind: Literal["summary"] = "summary"
+    options: SummaryOptions = SummaryOptions()
+
+
+class FlashcardsRequest(Contract):
+    """Flashcards to be made of a document."""
+
+    kind: Literal["flashcards"] = "flashcards"
+    options: FlashcardOptions = FlashcardOptions()
+
+
+class QuizRequest(Contract):
+    """A quiz to be made of a document."""
+
+    kind: Literal["quiz"] = "quiz"
+    options: QuizOptions = QuizOptions()
+
+
+StudyRequest = Annotated[SummaryRequest | FlashcardsRequest | QuizRequest, Field(discriminator="kind")]
+FollowUps = Annotated[
+    tuple[StudyRequest, ...],
+    Field(max_length=8, description="Study aids to make when the document has been read."),
+]
 
 
 class OcrPayload(OcrOptions):
@@ -73,6 +151,7 @@ class OcrPayload(OcrOptions):
     bucket: str | None = Field(None, min_length=1, max_length=255)
     document_id: UUID | None = None
     page_number: int | None = Field(None, ge=1)
+    follow_ups: FollowUps = ()
 
     @model_validator(mode="after")
     def _names_a_document(self) -> OcrPayload:
@@ -194,6 +273,34 @@ class WebhookResult(Contract):
     """What came of an attempt; `skipped` if it had been made before."""
 
     outcome: Literal["delivered", "put_off", "failed", "skipped"]
+
+
+class SummaryPayload(SummaryOptions):
+    """Payload of `tasks.summarize_document`: a document that is in the database, and the options."""
+
+    document_id: UUID
+
+
+class FlashcardsPayload(FlashcardOptions):
+    """Payload of `tasks.generate_flashcards`: a document that is in the database, and the options."""
+
+    document_id: UUID
+
+
+class QuizPayload(QuizOptions):
+    """Payload of `tasks.generate_quiz`: a document that is in the database, and the options."""
+
+    document_id: UUID
+
+
+StudyAidStatus = Literal["waiting", "queued", "running", "completed", "failed", "unavailable"]
+
+
+class StudyAidResult(Contract):
+    """What a task made of a study aid's turn. The aid itself is in Postgres, under `artifact_id`."""
+
+    artifact_id: UUID
+    status: StudyAidStatus
 
 
 class DiagnosticsResult(Contract):

@@ -228,6 +228,73 @@ class EngineUnavailable(QuireError):
     code = "engine_unavailable"
 
 
+# --- Study aids -------------------------------------------------------------------------------------------------------
+
+
+class ArtifactNotFound(QuireError):
+    """No study aid with that id belongs to the document."""
+
+    code = "artifact_not_found"
+
+
+class ArtifactBusy(QuireError):
+    """A study aid that is being made was to be made again, or exported."""
+
+    code = "artifact_busy"
+
+
+class NoText(QuireError):
+    """The document has no text that a study aid could be made of."""
+
+    code = "no_text"
+
+
+class LlmUnavailable(QuireError):
+    """No language model is set up, or the endpoint has none of that name."""
+
+    code = "llm_unavailable"
+
+
+class LlmKeyRejected(QuireError):
+    """The endpoint does not take the key, or the account behind it has nothing left."""
+
+    code = "llm_key_rejected"
+
+
+class LlmRefused(QuireError):
+    """The model, or the filter before it, refuses to work on this text."""
+
+    code = "llm_refused"
+
+
+class LlmContextOverflow(QuireError):
+    """A request does not fit into the model's context."""
+
+    code = "llm_context_overflow"
+
+
+class LlmUnreachable(QuireError):
+    """The endpoint did not answer, or was too busy, each time. `wait` is the seconds that it asked for."""
+
+    code = "llm_unreachable"
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class LlmFailed(QuireError):
+    """The model's answers could not be used."""
+
+    code = "llm_failed"
+
+
+class LlmBudgetExceeded(QuireError):
+    """The tokens that a document, or an owner on one day, may cost are used up."""
+
+    code = "llm_budget_exceeded"
+
+
 # --- Object storage ---------------------------------------------------------------------------------------------------
 
 

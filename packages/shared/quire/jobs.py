@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import redis
@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from quire import tasks
-from quire.contracts import OcrPayload, WebhookPayload
-from quire.database import documents, turns, webhooks
+from quire.contracts import OcrPayload, StudyAidResult, StudyKind, WebhookPayload
+from quire.database import artifacts, documents, turns, webhooks
 from quire.database.engine import statements, transaction
 from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 # A ticket that ends makes room for one; the second makes up for room that nobody has filled.
 _DISPATCHED_AT_ONCE: Final = 2
+
+_STUDY_TASKS: Final[dict[StudyKind, tasks.TaskDeclaration[Any, StudyAidResult]]] = {
+    "summary": tasks.summarize_document,
+    "flashcards": tasks.generate_flashcards,
+    "quiz": tasks.generate_quiz,
+}
 
 
 def issue_ticket(ticket: Ticket) -> None:
@@ -117,6 +123,26 @@ def dispatch_webhooks(database: Engine | None = None, *, most: int = 10) -> None
         except BrokerUnreachable as error:
             # It is due again in a minute, for the reconciler to find. The others would have to wait as long in vain.
             logger.warning("webhook %s has no task: %s", attempt.delivery_id, error.message)
+            break
+
+
+def dispatch_study_aids(database: Engine | None = None) -> None:
+    """Queue tasks for study aids that have none, as many as there is room for.
+
+    Raises:
+        DatabaseUnreachable: nothing was queued.
+    """
+    with transaction(database) as session:
+        due = artifacts.dispatch(session)
+    for each in due:
+        payload = {"document_id": each.document_id, **each.options}
+        try:
+            # Its own task each, so that their numbers and times can be told apart.
+            declared = _STUDY_TASKS[each.kind]
+            declared.send(declared.parse((), payload), keep_result=False)
+        except BrokerUnreachable as error:
+            # It is due again in some minutes, for the reconciler to find.
+            logger.warning("study aid %s has no task: %s", each.id, error.message)
             break
 
 

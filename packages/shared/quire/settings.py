@@ -89,6 +89,21 @@ class Settings(BaseSettings):
     quire_reuse_pages: bool = True
     quire_result_retention: int = Field(7, ge=0)
 
+    # Study aids: any server that speaks OpenAI's chat completions. Without a key there are none.
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    openai_model: str = "gpt-4.1-mini"
+    quire_llm_context_tokens: int = Field(32_000, ge=2000)
+    quire_llm_output_tokens: int = Field(4000, ge=256)
+    quire_llm_concurrency: int = Field(4, gt=0, le=64)
+    quire_llm_timeout_seconds: float = Field(120, gt=0, le=300)
+    quire_llm_attempts: int = Field(4, gt=0, le=10)
+    quire_llm_document_tokens: int | None = Field(None, gt=0)
+    quire_llm_owner_tokens: int | None = Field(None, gt=0)
+    # In the currency of your choice, of a million tokens.
+    quire_llm_input_price: float | None = Field(None, ge=0)
+    quire_llm_output_price: float | None = Field(None, ge=0)
+
     # Processes.
     quire_runtime_dir: Path = Path(".quire/run")
     quire_warm_up_seconds: int = Field(180, gt=0)

@@ -22,13 +22,17 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from quire.contracts import (
     DiagnosticsResult,
     EchoPayload,
+    FlashcardsPayload,
     NoPayload,
     OcrPagePayload,
     OcrPayload,
     OcrResult,
     Priority,
     PurgeResult,
+    QuizPayload,
     ReconcileResult,
+    StudyAidResult,
+    SummaryPayload,
     WebhookPayload,
     WebhookResult,
 )
@@ -185,6 +189,7 @@ class OcrTaskDeclaration(TaskDeclaration[D, OcrResult]):
             page_number=payload.page_number,
             owner=owner,
             priority=priority,
+            follow_ups=payload.follow_ups,
         )
         jobs.submit(new)
         return Job(new.id)
@@ -234,6 +239,32 @@ deliver_webhook: TaskDeclaration[WebhookPayload, WebhookResult] = TaskDeclaratio
     "tasks.deliver_webhook", WebhookPayload, WebhookResult
 )
 
+# A study aid gives way after QUIRE_TICKET_SECONDS, when the requests that it has begun are answered.
+summarize_document: TaskDeclaration[SummaryPayload, StudyAidResult] = TaskDeclaration(
+    "tasks.summarize_document",
+    SummaryPayload,
+    StudyAidResult,
+    positional=("document_id",),
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+generate_flashcards: TaskDeclaration[FlashcardsPayload, StudyAidResult] = TaskDeclaration(
+    "tasks.generate_flashcards",
+    FlashcardsPayload,
+    StudyAidResult,
+    positional=("document_id",),
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+generate_quiz: TaskDeclaration[QuizPayload, StudyAidResult] = TaskDeclaration(
+    "tasks.generate_quiz",
+    QuizPayload,
+    StudyAidResult,
+    positional=("document_id",),
+    soft_time_limit=DOCUMENT_TIME_LIMIT - 60,
+    time_limit=DOCUMENT_TIME_LIMIT,
+)
+
 ALL: tuple[TaskDeclaration[Any, Any], ...] = (
     echo,
     diagnostics,
@@ -243,4 +274,7 @@ ALL: tuple[TaskDeclaration[Any, Any], ...] = (
     reconcile,
     purge_expired,
     deliver_webhook,
+    summarize_document,
+    generate_flashcards,
+    generate_quiz,
 )

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
-from quire.contracts import DocumentStatus, OcrOptions, Priority
+from quire.contracts import DocumentStatus, FollowUps, OcrOptions, Priority, StudyRequest
 from quire.database import listing
 from quire.database.engine import transaction
 from quire.deletion import delete_document
@@ -41,6 +41,8 @@ IdempotencyKey = Annotated[
         description="The same key with the same request gets the first answer's document.",
     ),
 ]
+_FOLLOW_UP: Final[TypeAdapter[StudyRequest]] = TypeAdapter(StudyRequest)
+_FOLLOW_UPS: Final[TypeAdapter[FollowUps]] = TypeAdapter(FollowUps)
 
 
 class ReadingOptions(OcrOptions):
@@ -48,6 +50,7 @@ class ReadingOptions(OcrOptions):
 
     priority: Priority = Field("interactive", description="interactive documents are read before those in bulk")
     owner: str = Field("", max_length=255, description="Only without keys: documents of different owners take turns.")
+    follow_ups: FollowUps = ()
 
     def ocr_options(self) -> OcrOptions:
         """The part that decides the text."""
@@ -84,6 +87,10 @@ def reading_options(
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
     priority: Annotated[Priority, Form()] = "interactive",
     owner: Annotated[str, Form(max_length=255)] = "",
+    follow_ups: Annotated[
+        list[str] | None,
+        Form(description='study aids to make when it has been read: "summary", or JSON with `kind` and `options`'),
+    ] = None,
 ) -> ReadingOptions:
     """The options of a form."""
     try:
@@ -96,9 +103,21 @@ def reading_options(
             min_confidence=min_confidence,
             priority=priority,
             owner=owner,
+            follow_ups=read_follow_ups(follow_ups or []),
         )
     except ValidationError as error:
         raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
+
+
+def read_follow_ups(fields: list[str]) -> tuple[StudyRequest, ...]:
+    """Study aids as a form names them: by their kind, or as JSON objects.
+
+    Raises:
+        ValidationError: one is neither.
+    """
+    return _FOLLOW_UPS.validate_python(
+        [_FOLLOW_UP.validate_json(each) if each.lstrip().startswith("{") else {"kind": each} for each in fields]
+    )
 
 
 @router.post("", status_code=202, summary="Upload a document")
@@ -120,6 +139,7 @@ def create(
         get_store(),
         owner=owner,
         priority=options.priority,
+        follow_ups=options.follow_ups,
         request_key=request_key and request_key.with_content(digest_of(file.file)),
     )
     return _view(document_id, caller)
@@ -142,7 +162,14 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
     request_key = RequestKey.of(owner, idempotency_key, source)
     if source.url is not None:
         document_id = accept_url(
-            source.url, options, settings, store, owner=owner, priority=source.priority, request_key=request_key
+            source.url,
+            options,
+            settings,
+            store,
+            owner=owner,
+            priority=source.priority,
+            follow_ups=source.follow_ups,
+            request_key=request_key,
         )
     else:
         assert source.key is not None
@@ -154,6 +181,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
             store,
             owner=owner,
             priority=source.priority,
+            follow_ups=source.follow_ups,
             may_name_uploads=caller.owner is None,
             request_key=request_key,
         )

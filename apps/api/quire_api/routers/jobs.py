@@ -69,6 +69,7 @@ def submit(submission: Submission, caller: CurrentCaller, idempotency_key: Idemp
         get_store(),
         owner=owner,
         priority=submission.priority,
+        follow_ups=submission.follow_ups,
         may_name_uploads=caller.owner is None,
         request_key=RequestKey.of(owner, idempotency_key, submission),
     )

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority
-from quire.database import limits, webhooks
+from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority, StudyRequest
+from quire.database import artifacts, limits, webhooks
 from quire.database.engine import transaction
 from quire.database.tables import DISPATCHED, Document, Page
 from quire.database.turns import Ticket, next_turn
@@ -76,6 +76,7 @@ class NewDocument:
     source_sha256: str | None = None
     owner: str = ""
     priority: Priority = "interactive"
+    follow_ups: Sequence[StudyRequest] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> b
 
     It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`.
     """
-    row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in ("options", "priority")}
+    others = ("options", "priority", "follow_ups")
+    row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in others}
     priority = PRIORITIES[new.priority]
     statement = (
         postgresql.insert(Document)
@@ -114,7 +116,11 @@ def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> b
         .on_conflict_do_nothing(index_elements=[Document.id])
         .returning(Document.id)
     )
-    return session.execute(statement).first() is not None
+    created = session.execute(statement).first() is not None
+    if created:
+        for request in new.follow_ups:
+            artifacts.request(session, new.id, request)
+    return created
 
 
 def get(session: Session, document_id: UUID) -> Document | None:
@@ -179,6 +185,7 @@ def fail(session: Session, document_id: UUID, error: QuireError) -> bool:
         .returning(Document.id)
     ).first()
     if failed is not None:
+        artifacts.start_waiting(session, document_id)
         webhooks.enqueue(session, document_id)
     return failed is not None
 
@@ -191,6 +198,8 @@ def cancel(session: Session, document_id: UUID) -> bool:
         .values(status="cancelled", finished_at=func.now())
         .returning(Document.id)
     ).first()
+    if cancelled is not None:
+        artifacts.start_waiting(session, document_id)
     return cancelled is not None
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from quire.contracts import Detection, DocumentStatus, PageError, PageText, Word
-from quire.database import webhooks
+from quire.database import artifacts, webhooks
 from quire.database.compressed import compress
 from quire.database.tables import Page
 from quire.errors import WorkerLost
@@ -312,5 +312,6 @@ def progress_after(session: Session, document_id: UUID, counted: Row[Any]) -> Pr
     ended = counted.status in ("completed", "partial", "failed")
     finished = ended and counted.pages_done + counted.pages_failed == counted.pages_total
     if finished:
+        artifacts.start_waiting(session, document_id)
         webhooks.enqueue(session, document_id)
     return Progress(counted.status, counted.pages_done, counted.pages_failed, counted.pages_total, finished)

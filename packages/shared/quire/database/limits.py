@@ -1,4 +1,4 @@
-"""How much was asked for: requests of a key by the minute, pages of an owner by the day (UTC)."""
+"""How much was asked for: requests of a key by the minute, pages and tokens of an owner by the day (UTC)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ _PAGES_TODAY = text("""
            86400 - extract(epoch FROM now())::numeric % 86400 AS seconds_left
 """)
 
+_ADD_TOKENS = text("""
+    INSERT INTO usage AS u (owner, day, pages, tokens) VALUES (:owner, (now() AT TIME ZONE 'UTC')::date, 0, :tokens)
+    ON CONFLICT (owner, day) DO UPDATE SET tokens = u.tokens + :tokens
+""")
+
+_TOKENS_TODAY = text("SELECT tokens FROM usage WHERE owner = :owner AND day = (now() AT TIME ZONE 'UTC')::date")
+
 _FORGET = text("DELETE FROM request_windows WHERE minute < floor(extract(epoch FROM now()) / 60)::bigint - :minutes")
 
 
@@ -43,6 +50,16 @@ def pages_today(session: Session, owner: str) -> tuple[int, float]:
     """Pages of an owner on this day, and the seconds that it has left."""
     row = session.execute(_PAGES_TODAY, {"owner": owner}).one()
     return int(row.pages), float(row.seconds_left)
+
+
+def add_tokens(session: Session, owner: str, tokens: int) -> None:
+    """Count tokens that an owner's study aids have cost."""
+    session.execute(_ADD_TOKENS, {"owner": owner, "tokens": tokens})
+
+
+def tokens_today(session: Session, owner: str) -> int:
+    """Tokens that an owner's study aids have cost on this day."""
+    return int(session.scalar(_TOKENS_TODAY, {"owner": owner}) or 0)
 
 
 def forget_requests(session: Session, *, minutes: int = 5) -> None:

@@ -55,7 +55,7 @@ def get_page(session: Session, document_id: UUID, number: int) -> Page | None:
 def search(session: Session, document_id: UUID, wanted: str, *, after: int = 0) -> Iterator[Match]:
     """Lines that contain a text, page by page from the one after `after`. Case and accents make no difference."""
     folded = fold(wanted)
-    while pages := _texts(session, document_id, after):
+    while pages := read_texts(session, document_id, after=after):
         for number, text in pages:
             if folded in fold(text or ""):
                 yield from _lines(session, document_id, number, folded)
@@ -68,7 +68,8 @@ def fold(text: str) -> str:
     return " ".join("".join(each for each in decomposed if not unicodedata.combining(each)).split())
 
 
-def _texts(session: Session, document_id: UUID, after: int) -> list[tuple[int, str | None]]:
+def read_texts(session: Session, document_id: UUID, *, after: int = 0) -> list[tuple[int, str | None]]:
+    """Numbers and texts of pages that were read: some of those after `after`, none at the end."""
     statement = (
         select(Page.number, Page.text)
         .where(Page.document_id == document_id, Page.number > after, Page.status == "done")

@@ -28,6 +28,7 @@ from quire.database.compressed import CompressedJson
 
 DOCUMENT_STATUSES = ("queued", "running", "completed", "partial", "failed", "cancelled")
 PAGE_STATUSES = ("pending", "leased", "done", "failed")
+ARTIFACT_STATUSES = ("waiting", "queued", "running", "completed", "failed", "unavailable")
 
 # For indexes, and the statements that use them: documents that wait for a ticket, and those that have or had one and
 # are not finished.
@@ -207,13 +208,14 @@ class RequestWindow(Base):
 
 
 class Usage(Base):
-    """Pages that an owner had planned on one day (UTC); what is deleted later stays counted."""
+    """Pages that an owner had planned on one day (UTC), and tokens of study aids; what is deleted stays counted."""
 
     __tablename__ = "usage"
 
     owner: Mapped[str] = mapped_column(Text, primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     pages: Mapped[int] = mapped_column(BigInteger)
+    tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
 
 
 class WebhookEndpoint(Base):
@@ -261,3 +263,65 @@ class WebhookDelivery(Base):
         Index("webhook_deliveries_due", "next_attempt_at", postgresql_where=sql("status = 'pending'")),
         Index("webhook_deliveries_created", "created_at"),
     )
+
+
+class Artifact(Base):
+    """A study aid of a document, from when it is asked for: one for each kind and options.
+
+    It is `waiting` until its document has ended, then `queued`, and `running` while somebody holds its lease. What is
+    queued may have a task from `next_attempt_at` on, and has had one on its way since `dispatched_at`. `attempts`
+    counts the leases since it last got on. Tokens are those of all requests, also useless ones; `timings` are seconds.
+    """
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), ForeignKey("documents.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    options_hash: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    lease_token: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    lease_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    dispatched_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    model: Mapped[str | None] = mapped_column(Text)
+    prompt_version: Mapped[str | None] = mapped_column(Text)
+    requests: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
+    input_tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    output_tokens: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    cost: Mapped[float | None] = mapped_column()
+    timings: Mapped[dict[str, float] | None] = mapped_column(JSONB)
+    windows_done: Mapped[int] = mapped_column(Integer, server_default=sql("0"))
+    windows_total: Mapped[int | None] = mapped_column(Integer)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('summary', 'flashcards', 'quiz')", name="artifacts_kind_known"),
+        CheckConstraint(f"status IN {ARTIFACT_STATUSES}", name="artifacts_status_known"),
+        CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="artifacts_token_while_running"),
+        Index("artifacts_once", "document_id", "kind", "options_hash", unique=True),
+        Index("artifacts_open", "next_attempt_at", postgresql_where=sql("status IN ('queued', 'running')")),
+    )
+
+
+class ArtifactWindow(Base):
+    """An answer of the model that is paid for: about a window of pages, or of what earlier answers say.
+
+    `step` is the SHA-256 of the request, as hex: whoever goes on with the artifact asks nothing twice.
+    """
+
+    __tablename__ = "artifact_windows"
+
+    artifact_id: Mapped[uuid.UUID] = mapped_column(
+        UUID(as_uuid=True), ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True
+    )
+    step: Mapped[str] = mapped_column(Text, primary_key=True)
+    answer: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
