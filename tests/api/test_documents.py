@@ -11,9 +11,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from PIL import Image
+from sqlalchemy import Engine
 
 from quire.cli.samples import sample_pdf, sample_photo
 from quire.errors import Corrupt
+from tests.api.conftest import make_key
 from tests.engines import InstantEngine
 from tests.integration.page_flow_bench import BUCKET, Bench
 
@@ -177,6 +179,43 @@ def test_a_file_is_what_its_content_says(client: httpx.Client, content: bytes, n
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_what_is_no_form_is_refused(client: httpx.Client):
+    multipart = {"Content-Type": "multipart/form-data; boundary=x"}
+    for content, headers in (
+        (b"--x\r\nContent-Disposition: form-data; name=file; filename=a.pdf\r\n\r\nbroken off", multipart),
+        (b"no boundary at all", multipart),
+        (b"", {"Content-Type": "multipart/form-data"}),
+        (b"{}", {"Content-Type": "application/json"}),
+        (b"", {}),
+    ):
+        answer = client.post(DOCUMENTS, content=content, headers=headers)
+        assert answer.status_code in (400, 422), answer.text
+        assert answer.json()["code"] in ("bad_request", "invalid_request")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
+def test_only_files_may_be_large(client: httpx.Client, announced: bool, content_type: str):
+    body = b'{"key": "' + b"a" * 1024 * 1024 + b'"}'
+    sent: Any = body if announced else iter([body[:1000], body[1000:]])
+    answer = client.post(f"{DOCUMENTS}/import", content=sent, headers={"Content-Type": content_type})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("written", ["{}", "./{}", "a/../{}", "//{}", "/{}"])
+def test_uploads_and_their_images_of_others_cannot_be_named(
+    client: httpx.Client, guarded: httpx.Client, replicas_database: Engine, written: str
+):
+    document = upload(client, data={"owner": "somebody"}).json()
+    _, another = make_key(replicas_database, "another")
+    own = f"derived/{document['id']}/page-1-180-own.jpg"
+    assert client.get(f"{DOCUMENTS}/{document['id']}/pages/1/image").status_code == 200
+    for key in (document["key"], document["key"].replace("uploads/", "uploads//"), own, document["key"].upper()):
+        for route in (f"{DOCUMENTS}/import", "/api/v1/submit"):
+            answer = guarded.post(route, json={"key": written.format(key)}, headers=another)
+            assert (answer.status_code, answer.json()["code"]) == (404, "object_not_found")
+
+
 def test_a_filename_is_only_what_can_be_shown(client: httpx.Client):
     name = "a\x00b\x1b[31m" + "ü" * 300 + ".pdf"
     shown = upload(client, name=name).json()["filename"]
@@ -195,10 +234,20 @@ def test_the_image_is_the_one_that_boxes_refer_to(client: httpx.Client, replicas
     small = Image.open(io.BytesIO(client.get(f"{url}/image", params={"width": 300}).content))
     assert small.width == 480
     assert small.height == pytest.approx(480 * page["height"] / page["width"], abs=1)
-    same = client.get(f"{url}/image", headers={"If-None-Match": answer.headers["ETag"]})
-    assert (same.status_code, same.content) == (304, b"")
+    etag = answer.headers["ETag"]
+    for known in (etag, f"W/{etag}", f'"another", {etag}'):
+        same = client.get(f"{url}/image", headers={"If-None-Match": known})
+        assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etag)
+    assert client.get(f"{url}/image", headers={"If-None-Match": '"another"'}).content == answer.content
+    assert "immutable" in answer.headers["Cache-Control"]
     missing = client.get(f"{DOCUMENTS}/{document['id']}/pages/99/image")
     assert (missing.status_code, missing.json()["code"]) == (422, "page_out_of_range")
+
+
+def test_an_image_is_not_kept_for_ever_before_its_page_is_read(client: httpx.Client):
+    """It may be read at another resolution."""
+    answer = client.get(f"{DOCUMENTS}/{upload(client).json()['id']}/pages/1/image", params={"width": 64})
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "private, no-cache")
 
 
 def test_a_text_is_found_with_its_box(client: httpx.Client, replicas_bench: Bench):
@@ -214,7 +263,8 @@ def test_a_text_is_found_with_its_box(client: httpx.Client, replicas_bench: Benc
     rest = client.get(url, params={"q": "x 30", "cursor": found["next_cursor"]}).json()
     assert [each["page_number"] for each in rest["items"]] == [3, 4]
     assert rest["next_cursor"] is None
-    assert client.get(url, params={"q": "nothing of the kind"}).json()["items"] == []
+    for nothing in ("nothing of the kind", "  ", "_", "%"):
+        assert client.get(url, params={"q": nothing}).json()["items"] == []
 
 
 def test_a_document_that_is_not_there_is_not_found(client: httpx.Client):

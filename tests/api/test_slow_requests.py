@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID
 
@@ -93,7 +94,7 @@ def test_pages_that_take_long_to_render_keep_nobody_else_waiting(api: Api, repli
         # One after the other, so that both processes are there, and hang.
         for width in (200, 400):
             sent = senders.submit(api.client.get, image, params={"width": width})
-            _until(lambda: len(api.rendering()) > len(stopped))
+            _until(partial(_renders_with_more_than, api, len(stopped)))
             sent.result()
             stopped += [child for child in api.rendering() if child not in stopped]
             for child in stopped:
@@ -142,3 +143,7 @@ def _until(question: Callable[[], bool]) -> None:
     while not question():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _renders_with_more_than(api: Api, processes: int) -> bool:
+    return len(api.rendering()) > processes

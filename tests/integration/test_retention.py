@@ -110,7 +110,7 @@ def test_of_what_is_too_old_only_the_reason_stays_for_a_time(database: Engine, s
 def reason_of(database: Engine, document_id: uuid.UUID) -> str | None:
     with transaction(database) as session:
         gone = tombstones.find(session, document_id)
-    return gone and gone.reason
+    return None if gone is None else gone.reason
 
 
 def age(database: Engine, days: int) -> None:

@@ -185,15 +185,6 @@ def test_all_objects_below_a_prefix_are_deleted(store: S3Store):
     assert [store.head(BUCKET, key).size for key in ("ab", "b")] == [1, 1]
 
 
-def test_more_objects_than_are_listed_at_once_are_deleted(store: S3Store, endpoint: str):
-    for number in range(1001):
-        put(store, f"many/{number}", b"")
-    store.delete_prefix(BUCKET, "many/")
-    for number in (0, 500, 1000):
-        with pytest.raises(ObjectNotFound):
-            store.head(BUCKET, f"many/{number}")
-
-
 def test_deleting_what_is_not_there_is_no_error(store: S3Store):
     store.delete(BUCKET, "never-there")
 

@@ -14,7 +14,7 @@ from quire.outbound import fetch_to
 from quire.scratch import scratch_folder
 from quire.settings import Settings
 from quire.storage import ObjectStore
-from quire.storage.base import UPLOADS, refuse_oversize
+from quire.storage.base import is_quires_own, refuse_oversize
 from quire_api.idempotency import RequestKey, submit_once
 from quire_api.uploads import accept_upload
 
@@ -34,15 +34,18 @@ def accept_object(
 ) -> UUID:
     """Submit an object that is in the store, where it stays; the document's id.
 
-    Uploads may be named only where all of them are the caller's.
+    Uploads, and what was made from documents, may be named only where all of them are the caller's.
 
     Raises:
         ObjectNotFound, TooLarge, BucketNotAllowed, IdempotencyConflict: it is refused.
         StorageError, DatabaseUnreachable: it could not be accepted.
     """
-    if key.startswith(UPLOADS) and not may_name_uploads:
-        raise ObjectNotFound(f"No object under {UPLOADS} can be named by its key. Upload the file again.")
+    if is_quires_own(key) and not may_name_uploads:
+        raise ObjectNotFound("What was uploaded cannot be named by its key. Upload the file again.")
     readable = settings.readable_bucket(bucket)
+    earlier = request_key and request_key.earlier()
+    if earlier:
+        return earlier
     found = store.head(readable, key)
     refuse_oversize(found.size, settings.quire_max_bytes)
     new = NewDocument(

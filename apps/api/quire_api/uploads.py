@@ -24,6 +24,9 @@ from quire_api.idempotency import RequestKey, submit_once
 
 # What a multipart body has besides the file: boundaries, headers, small fields.
 _FORM_OVERHEAD: Final = 64 * 1024
+# Where files are sent to. What is sent elsewhere is JSON, which is in memory as a whole.
+_TAKES_FILES: Final = frozenset({"/api/v1/documents", "/api/v1/ocr/process"})
+_JSON_BYTES: Final = 1024 * 1024
 _LONGEST_NAME: Final = 255
 
 
@@ -36,21 +39,24 @@ class UploadLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a `receive` that counts."""
-        received = 0
+        received, takes_file = 0, scope.get("path") in _TAKES_FILES
+        limit = self._max_bytes if takes_file else _JSON_BYTES
 
         async def counted() -> Message:
             nonlocal received
-            if scope["type"] == "http" and _announced(scope) > self._max_bytes:
-                raise self._too_large()
+            if scope["type"] == "http" and _announced(scope) > limit:
+                raise self._too_large(takes_file)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._too_large()
+            if received > limit:
+                raise self._too_large(takes_file)
             return message
 
         await self._app(scope, counted, send)
 
-    def _too_large(self) -> HTTPException:
+    def _too_large(self, takes_file: bool) -> HTTPException:
+        if not takes_file:
+            return HTTPException(413, f"The request is over the limit of {_JSON_BYTES:,} bytes.")
         limit = self._max_bytes - _FORM_OVERHEAD
         return HTTPException(
             413, f"The file is over the limit of {limit:,} bytes. Send a smaller one, or raise QUIRE_MAX_BYTES."

@@ -10,10 +10,7 @@ from quire.database import retention, tombstones
 from quire.database.engine import transaction
 from quire.settings import Settings
 from quire.storage import ObjectStore
-from quire.storage.base import UPLOADS
-
-# What the API makes from a document and keeps beside it: a folder for each.
-DERIVED = "derived/"
+from quire.storage.base import DERIVED, UPLOADS
 
 
 def derived_prefix(document_id: UUID) -> str:
@@ -22,12 +19,13 @@ def derived_prefix(document_id: UUID) -> str:
 
 
 def delete_files(settings: Settings, store: ObjectStore, document_id: UUID, bucket: str, key: str) -> None:
-    """Delete a document's upload and what was made from it. A file that was named by its key is its owner's and stays.
+    """Delete a document's upload and what was made from it. A file that was named by its key is its owner's and stays,
+    also where it is another document's upload.
 
     Raises:
         StorageError: not everything is deleted; again will do.
     """
-    if bucket == settings.default_bucket and key.startswith(UPLOADS):
+    if (bucket, key) == (settings.default_bucket, f"{UPLOADS}{document_id}"):
         store.delete(bucket, key)
     store.delete_prefix(settings.default_bucket, derived_prefix(document_id))
 

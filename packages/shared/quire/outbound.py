@@ -32,6 +32,9 @@ _SECONDS: Final = 120.0
 _SILENCE_SECONDS: Final = 15.0
 # IPv4 addresses inside of IPv6 ones (RFC 6052), which a translator in the network would unpack.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Not everywhere among what Python knows as private: IETF protocol assignments (RFC 6890), site-local addresses
+# (RFC 3879), documentation (RFC 9637).
+_NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "fec0::/10", "3fff::/20")))
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -220,6 +223,8 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address.teredo is not None:
             return False
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -53,8 +53,13 @@ def get_page(session: Session, document_id: UUID, number: int) -> Page | None:
 
 
 def search(session: Session, document_id: UUID, wanted: str, *, after: int = 0) -> Iterator[Match]:
-    """Lines that contain a text, page by page from the one after `after`. Case and accents make no difference."""
+    """Lines that contain a text, page by page from the one after `after`. Case and accents make no difference.
+
+    None for a text of nothing but spaces and accents, of which nothing is left to look for.
+    """
     folded = fold(wanted)
+    if not folded:
+        return
     while pages := read_texts(session, document_id, after=after):
         for number, text in pages:
             if folded in fold(text or ""):
@@ -64,8 +69,11 @@ def search(session: Session, document_id: UUID, wanted: str, *, after: int = 0) 
 
 def fold(text: str) -> str:
     """A text as it is compared: without case, accents, and what runs of white space consist of."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join("".join(each for each in decomposed if not unicodedata.combining(each)).split())
+    decomposed = unicodedata.normalize("NFKD", text)
+    if not decomposed.isascii():
+        decomposed = "".join(each for each in decomposed if not unicodedata.combining(each))
+    # After that, since what one sign stands for has a case of its own: ™, TM.
+    return " ".join(decomposed.casefold().split())
 
 
 def read_texts(session: Session, document_id: UUID, *, after: int = 0) -> list[tuple[int, str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -11,6 +12,8 @@ from quire.errors import TooLarge
 CHUNK_BYTES = 1024 * 1024
 # Keys of uploads begin with this: these objects are Quire's own and are deleted with their document.
 UPLOADS = "uploads/"
+# What the API makes from a document and keeps beside it: a folder for each.
+DERIVED = "derived/"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class ObjectStore(Protocol):
 
     def check(self, bucket: str) -> None:
         """Return if the bucket can be reached with these credentials."""
+
+
+def is_quires_own(key: str) -> bool:
+    """Whether a key leads to an object that Quire itself stored, in whatever way it is written.
+
+    In a folder `a/../uploads/x` is `uploads/x`, and on some systems `Uploads/x` is, too.
+    """
+    folder = posixpath.normpath(f"/{key}").lstrip("/").partition("/")[0]
+    return f"{folder.casefold()}/" in (UPLOADS, DERIVED)
 
 
 def refuse_oversize(size: int, max_bytes: int | None) -> None:
