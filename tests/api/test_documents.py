@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -79,6 +80,11 @@ def test_a_list_is_paged_and_filtered(client: httpx.Client):
         asked["cursor"] = page["next_cursor"]
     assert seen == made[::-1]
     assert client.get(DOCUMENTS, params={"filename": name, "status": "failed"}).json()["items"] == []
+    created = datetime.fromisoformat(client.get(f"{DOCUMENTS}/{made[2]}").json()["created_at"])
+    for time in (created, created.replace(tzinfo=None), created.astimezone(timezone(timedelta(hours=9)))):
+        for side, expected in (("created_after", made[:2:-1]), ("created_before", made[1::-1])):
+            found = client.get(DOCUMENTS, params={"filename": name, side: str(time)}).json()["items"]
+            assert [each["id"] for each in found] == expected
     # Not what a pattern would find.
     assert client.get(DOCUMENTS, params={"filename": name.replace(name[0], "_", 1)}).json()["items"] == []
     refused = client.get(DOCUMENTS, params={"cursor": "nonsense"})
@@ -146,6 +152,17 @@ def test_an_object_of_the_store_is_read_where_it_is(client: httpx.Client, replic
     read(replicas_bench, document)
     assert client.delete(f"{DOCUMENTS}/{document['id']}").status_code == 204
     assert replicas_bench.store.head(BUCKET, key).size > 0, "it is the caller's"
+
+
+def test_an_import_that_was_accepted_is_so_when_its_object_is_gone(client: httpx.Client, replicas_bench: Bench):
+    key = replicas_bench.put(f"{uuid4().hex}/photo.jpg", sample_photo())
+    headers, asked = {"Idempotency-Key": uuid4().hex}, {"key": key, "bucket": BUCKET}
+    first = client.post(f"{DOCUMENTS}/import", json=asked, headers=headers)
+    replicas_bench.store.delete(BUCKET, key)
+    again = client.post(f"{DOCUMENTS}/import", json=asked, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    other = client.post(f"{DOCUMENTS}/import", json=asked | {"dpi": 300}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
 
 
 @pytest.mark.parametrize(

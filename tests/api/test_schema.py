@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
+from pydantic import BaseModel
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -24,6 +25,9 @@ from quire.contracts import FlashcardsRequest
 from quire.database import artifacts
 from quire.database.engine import transaction
 from quire.study_aids import Citation, Dropped, Flashcard, Flashcards
+from quire_api.document_view import DocumentView, PageView
+from quire_api.problems import Problem
+from quire_api.routers.documents import Import
 from tests.api.conftest import Replicas
 from tests.integration.page_flow_bench import Bench
 
@@ -105,3 +109,30 @@ def _study_aid(bench: Bench, document_id: UUID) -> UUID:
         assert taken is not None
         artifacts.finish(session, taken, made, model="m", prompt_version="1", timings={})
     return artifact_id
+
+
+def test_everything_is_described(client: httpx.Client):
+    document = client.get("/openapi.json").json()
+    tags = {tag["name"] for tag in document["tags"] if tag["description"]}
+    undescribed = [
+        f"{method} {path}: {name}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for name, described in [
+            ("summary", operation.get("summary")),
+            ("description", operation.get("description")),
+            ("tags", tags.issuperset(operation["tags"])),
+            *((each["name"], each.get("description")) for each in operation.get("parameters", ())),
+        ]
+        if not described
+    ]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("model", [DocumentView, PageView, Import, Problem])
+def test_examples_are_what_is_answered(client: httpx.Client, model: type[BaseModel]):
+    described = client.get("/openapi.json").json()["components"]["schemas"][model.__name__]
+    for example in described["examples"]:
+        model.model_validate(example)
+        assert example.keys() <= described["properties"].keys()
+        assert example.keys() >= set(described.get("required", ()))

@@ -116,6 +116,25 @@ def test_pages_that_take_long_to_render_keep_nobody_else_waiting(api: Api, repli
     assert len({answer.content for answer in answers}) == 1
 
 
+def test_exports_that_take_long_keep_nobody_else_waiting(api: Api, replicas_bench: Bench):
+    document = api.client.post(DOCUMENTS, files={"file": ("a.pdf", sample_pdf())}).json()["id"]
+    replicas_bench.flow.work(UUID(document))
+    export = f"{DOCUMENTS}/{document}/export/pdf"
+    assert api.client.get(export).status_code == 200
+    stopped = api.rendering()
+    try:
+        for child in stopped:
+            child.send_signal(signal.SIGSTOP)
+        with asked_many_times(lambda: api.client.get(export)) as answers:
+            assert_others_are_answered(api.client)
+            for child in stopped:
+                child.send_signal(signal.SIGCONT)
+    finally:
+        for child in stopped:
+            child.send_signal(signal.SIGCONT)
+    assert {answer.status_code for answer in answers} == {200}
+
+
 def test_what_is_at_an_address_is_read(api: Api):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
+from quire.contracts import OcrOptions
 from quire.database import documents, listing, page_listing
 from quire.database.engine import transaction
 from tests.integration.page_flow_bench import Bench
@@ -26,7 +27,8 @@ def many(database: Engine) -> Engine:
                                    finished_at)
             SELECT gen_random_uuid(), 'b', 'k', '', 'owner ' || n % 100, n / 100,
                    CASE WHEN n % 2 = 0 THEN 'queued' ELSE 'completed' END,
-                   now() - n * interval '1 min', now() - n * interval '1 min',
+                   now() - n * interval '1 min',
+                   CASE WHEN n % 2 = 0 THEN NULL ELSE now() - n * interval '1 min' - interval '2 s' END,
                    CASE WHEN n % 2 = 0 THEN NULL ELSE now() - n * interval '1 min' END
             FROM generate_series(1, 20000) n""")
         )
@@ -75,6 +77,20 @@ def test_a_list_reads_about_what_it_shows(many: Engine, filters: listing.Filters
     assert rows_read(many, two_parts) < FEW
 
 
+def test_documents_of_the_same_moment_are_listed_once_each(database: Engine):
+    made = [documents.NewDocument(uuid.uuid4(), "b", "k", OcrOptions()) for _ in range(20)]
+    with transaction(database) as session:
+        for new in made:
+            documents.create(session, new)
+    seen, cursor = [], None
+    for _ in range(7):
+        with transaction(database) as session:
+            found, cursor = listing.list_documents(session, listing.Filters(), limit=3, cursor=cursor)
+            seen += [document.id for document in found]
+    assert cursor is None
+    assert sorted(seen) == sorted(new.id for new in made)
+
+
 def test_who_looks_at_a_waiting_document_reads_no_further_than_a_thousand(many: Engine):
     with transaction(many) as session:
         last = session.scalar(text("SELECT id FROM documents WHERE status = 'queued' ORDER BY turn DESC LIMIT 1"))
@@ -93,7 +109,27 @@ def test_who_looks_at_a_waiting_document_reads_no_further_than_a_thousand(many: 
     assert rows_read(many, lambda: look(first)) < FEW
     assert rows_read(many, lambda: look(last)) < listing.FURTHEST + FEW
     assert (seen[first][0], seen[last][0]) == (0, listing.FURTHEST)
-    assert (seen[last][1] or 0) > (seen[first][1] or 0) > 0
+    # One took two seconds, and the minutes in which there was nothing to do say nothing.
+    assert seen[first][1] == 2
+    assert seen[last][1] == 2 * listing.FURTHEST + 2
+
+
+def test_who_waits_goes_on_as_fast_as_several_workers_finish(database: Engine):
+    """Documents that take a minute, and one of them ends every ten seconds."""
+    with transaction(database) as session:
+        session.execute(
+            text("""
+            INSERT INTO documents (id, bucket, source_key, options_hash, status, started_at, finished_at)
+            SELECT gen_random_uuid(), 'b', 'k', '', 'completed', ended - interval '60 s', ended
+            FROM generate_series(1, 20) n, LATERAL (SELECT now() - n * interval '10 s' AS ended)""")
+        )
+        waiting = documents.NewDocument(uuid.uuid4(), "b", "k", OcrOptions())
+        documents.create(session, waiting)
+    with transaction(database) as session:
+        document = documents.get(session, waiting.id)
+        assert document is not None
+        assert listing.seconds_left(session, document, 0) == pytest.approx(60, abs=1)
+        assert listing.seconds_left(session, document, 9) == pytest.approx(9 * 10 + 60, abs=2)
 
 
 def test_nothing_is_said_of_how_long_it_takes_where_nothing_tells(bench: Bench):

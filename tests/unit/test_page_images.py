@@ -11,9 +11,10 @@ import pytest
 from quire.cli.samples import sample_photo
 from quire.database.tables import Document
 from quire.deletion import derived_prefix
-from quire.errors import ObjectNotFound, StorageUnreachable
+from quire.errors import Corrupt, ObjectNotFound, StorageUnreachable
 from quire.settings import Settings
 from quire.storage import FolderStore
+from quire_api import page_images
 from quire_api.page_images import PageImages, Sources
 
 
@@ -96,6 +97,16 @@ def test_an_image_that_cannot_be_kept_is_shown_all_the_same(settings: Settings):
     image = PageImages(settings, store).find(add(store, settings, sample_photo()), 1, None, 240)
     assert image.kept() is None
     assert image.made(lambda: True).startswith(b"\xff\xd8")
+
+
+def test_a_page_that_cannot_be_rendered_is_not_tried_again_at_once(
+    store: CountingStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    document, images = add(store, settings, b"%PDF-1.7 damaged"), PageImages(settings, store)
+    for width in (240, 480, 960):
+        with pytest.raises(Corrupt):
+            images.find(document, 1, 180, width).made(lambda: True)
+        monkeypatch.setattr(page_images, "renderers", lambda: pytest.fail("tried again"))
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -40,11 +40,13 @@ def create_app(settings: Settings) -> FastAPI:
         documents.router,
         pages.router,
         exports.router,
-        jobs.router,
         events.router,
         artifacts.router,
     ):
         app.include_router(router, dependencies=[Depends(require_documents)])
+    # With and without a version in the address, as clients of other job queues write it.
+    for prefix in ("/api/v1", ""):
+        app.include_router(jobs.router, prefix=prefix, dependencies=[Depends(require_documents)])
     app.include_router(webhooks.router, dependencies=[Depends(require("webhooks"))])
     app.include_router(me.router)
     app.include_router(health.router)

@@ -21,6 +21,7 @@ from quire.pages.base import PageLimits
 from quire.scratch import scratch_folder
 from quire.settings import MIB, Settings
 from quire.storage import ObjectStore
+from quire_api.page_failures import page_failures
 from quire_api.rendering import Rendering, renderers
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,11 @@ class PageImages:
     def make(self, image: FoundImage, is_there: Callable[[], bool]) -> bytes:
         """See `FoundImage.made`."""
         limits = PageLimits.from_settings(self.settings)
-        with sources().open(image.document, self.settings, self.store) as path:
+        page = (image.document.id, image.number, image.dpi)
+        with (
+            page_failures().remembered(page),
+            sources().open(image.document, self.settings, self.store) as path,
+        ):
             made = renderers().render(Rendering(path, image.number, image.dpi, image.width, limits))
         self._keep(image, made, is_there)
         return made

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from quire.errors import QuireError, TooMuch, Unauthorized
@@ -57,6 +57,20 @@ _STATUS: Final = {
 
 class Problem(BaseModel):
     """Body of every answer with a status from 400."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Conflict",
+                    "status": 409,
+                    "code": "not_finished",
+                    "detail": "The document is still being read. Wait until it has ended, or ask for partial=true.",
+                }
+            ]
+        }
+    )
 
     type: str = "about:blank"
     title: str = Field(description="The status in words.")

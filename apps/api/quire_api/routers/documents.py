@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
@@ -59,6 +59,15 @@ class ReadingOptions(OcrOptions):
 
 class Import(ReadingOptions):
     """An object of the store, or an address, to read: exactly one of `key` and `url`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"key": "invoices/2026/0417.pdf", "pages": "1-3"},
+                {"url": "https://you.example/scan.tiff", "lang_hints": ["de"], "priority": "bulk"},
+            ]
+        }
+    )
 
     key: str | None = Field(None, min_length=1, max_length=1024)
     bucket: str | None = Field(None, min_length=1, max_length=255)
@@ -193,13 +202,13 @@ def list_all(
     caller: CurrentCaller,
     status: DocumentStatus | None = None,
     filename: Annotated[str | None, Query(max_length=255, description="a part of it, in any case")] = None,
-    created_after: datetime | None = None,
+    created_after: Annotated[datetime | None, Query(description="UTC where no offset is given")] = None,
     created_before: datetime | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> DocumentList:
     """The caller's documents, the newest first."""
-    filters = listing.Filters(caller.owner, status, filename, created_after, created_before)
+    filters = listing.Filters(caller.owner, status, filename, _with_zone(created_after), _with_zone(created_before))
     with transaction() as session:
         found, following = listing.list_documents(session, filters, limit=limit, cursor=cursor)
         return DocumentList(items=[document_view(each) for each in found], next_cursor=following)
@@ -244,6 +253,10 @@ def delete(document_id: UUID, caller: CurrentCaller) -> None:
     _require_visible(document_id, caller)
     jobs.cancel(document_id)
     delete_document(get_settings(), get_store(), document_id)
+
+
+def _with_zone(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:

@@ -63,11 +63,17 @@ async def export(
                 yield chunk
 
     headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(made.filename)}",
+        "Content-Disposition": _attachment(made.filename),
         "Content-Length": str(written.stat().st_size),
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(content(), HTTPStatus.OK, headers, FORMATS[format].media_type)
+
+
+def _attachment(filename: str) -> str:
+    """The file's name (RFC 6266), and in ASCII for those, such as curl, that know no other."""
+    plain = "".join(each if each.isascii() and each not in '"\\' else "_" for each in filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
 def _visible(document_id: UUID, caller: Caller) -> Document:

@@ -23,7 +23,7 @@ from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object
 from quire_api.routers.documents import IdempotencyKey, ReadingOptions
 
-router = APIRouter(prefix="/api/v1", tags=["jobs"])
+router = APIRouter(tags=["jobs"])
 
 
 class Submission(ReadingOptions):

@@ -35,11 +35,12 @@ _WAITING_BEFORE = text(f"""
         ORDER BY priority, turn, created_at LIMIT {FURTHEST}) before
 """)
 
-# What has ended lately says how fast it goes.
+# What has ended lately says how fast it goes: seconds that one document took, and seconds between the ends of two.
 _RECENT_SECONDS: Final = 300
 _RECENT = text(f"""
-    SELECT count(*) AS documents, extract(epoch FROM now() - min(finished_at)) AS seconds
-    FROM (SELECT finished_at FROM documents
+    SELECT avg(extract(epoch FROM finished_at - started_at)) AS taken,
+           extract(epoch FROM now() - min(finished_at)) / nullif(count(*), 0) AS apart
+    FROM (SELECT started_at, finished_at FROM documents
           WHERE finished_at > now() - interval '{_RECENT_SECONDS} s' AND started_at IS NOT NULL
           ORDER BY finished_at DESC LIMIT {FURTHEST}) recent
 """)
@@ -92,13 +93,20 @@ def position_of(session: Session, document: Document) -> int | None:
 def seconds_left(session: Session, document: Document, position: int | None) -> float | None:
     """About how long a document will still take, by how fast it or others went; None where nothing tells."""
     if document.status == "queued" and position is not None:
-        recent = session.execute(_RECENT).one()
-        return round(float(recent.seconds) / recent.documents * (position + 1), 1) if recent.documents else None
+        return _seconds_waiting(session, position)
     finished = document.pages_done + document.pages_failed
     if document.status != "running" or not finished or document.pages_total is None or document.started_at is None:
         return None
     elapsed = (session.scalar(select(func.now())) or document.touched_at) - document.started_at
     return round(elapsed.total_seconds() / finished * (document.pages_total - finished), 1)
+
+
+def _seconds_waiting(session: Session, position: int) -> float | None:
+    recent = session.execute(_RECENT).one()
+    if recent.taken is None:
+        return None
+    # Where there was too little to do, the time between two ends is that of doing nothing.
+    return round(float(min(recent.taken, recent.apart) * position + recent.taken), 1)
 
 
 def _filtered(filters: Filters) -> Select[Document]:
