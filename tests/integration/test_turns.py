@@ -158,11 +158,13 @@ def broker(redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(jobs, "get_settings", lambda: settings)
     monkeypatch.setattr(queues, "get_settings", lambda: settings)
     queues.producer.cache_clear()
+    queues.ticket_producer.cache_clear()
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
         yield client
         client.flushall()
     queues.producer.cache_clear()
+    queues.ticket_producer.cache_clear()
     settings_module.get_settings.cache_clear()
 
 

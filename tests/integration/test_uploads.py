@@ -41,7 +41,7 @@ def store(
 def clear_caches() -> None:
     if database_engine._engine_of_process.cache_info().currsize:
         get_engine().dispose()
-    for cached in (get_settings, queues.producer, database_engine._engine_of_process):
+    for cached in (get_settings, queues.producer, queues.ticket_producer, database_engine._engine_of_process):
         cached.cache_clear()
 
 

@@ -32,7 +32,7 @@ from quire.database.tables import WebhookDelivery
 from quire.database.webhooks import Attempt, Event
 from quire.embedded.processes import free_port
 from quire.errors import Corrupt
-from quire.queues import producer
+from quire.queues import ticket_producer
 from quire.settings import Settings, get_settings
 from quire.webhook_signature import new_secret
 from tests.engines import InstantEngine
@@ -302,7 +302,7 @@ def test_while_redis_is_away_one_task_is_tried_and_the_others_wait(
     bench: Bench, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
-    forget = (get_settings.cache_clear, producer.cache_clear)
+    forget = (get_settings.cache_clear, ticket_producer.cache_clear)
     for _ in range(3):
         add_endpoint(bench.database, receiver.url)
     read_document(bench)

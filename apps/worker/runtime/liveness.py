@@ -71,8 +71,13 @@ class _Watch:
 
     def run(self) -> None:
         while not _is_stopping():
-            time.sleep(min(5.0, self._stall_seconds / 4))
+            began, pause = time.monotonic(), min(5.0, self._stall_seconds / 4)
+            time.sleep(pause)
             if self._last_beat is None or _is_stopping():
+                continue
+            if time.monotonic() - began > pause + self._stall_seconds / 4:
+                # The process was halted as a whole, and the loop has had no time to beat since.
+                self._last_beat = self._idle_since = time.monotonic()
                 continue
             if time.monotonic() - self._last_beat > self._stall_seconds:
                 _leave(STALLED, "its event loop has stood still")
