@@ -83,6 +83,7 @@ format: setup
 
 bench: setup
 	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks
+	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.uploads
 	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.scale
 	@PYTHONPATH=apps/worker $(BIN)/python -m benchmarks.peers
 
