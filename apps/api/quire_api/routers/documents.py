@@ -11,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
-from quire.contracts import DocumentStatus, FollowUps, OcrOptions, Priority, StudyRequest
+from quire.contracts import (
+    BucketName,
+    DocumentStatus,
+    FollowUps,
+    ObjectKey,
+    OcrOptions,
+    Owner,
+    Priority,
+    StudyRequest,
+    Text,
+    WebAddress,
+)
 from quire.database import listing
 from quire.database.engine import transaction
 from quire.deletion import delete_document
@@ -49,7 +60,7 @@ class ReadingOptions(OcrOptions):
     """How a document is read, and when."""
 
     priority: Priority = Field("interactive", description="interactive documents are read before those in bulk")
-    owner: str = Field("", max_length=255, description="Only without keys: documents of different owners take turns.")
+    owner: Owner = Field("", description="Only without keys: documents of different owners take turns.")
     follow_ups: FollowUps = ()
 
     def ocr_options(self) -> OcrOptions:
@@ -69,9 +80,9 @@ class Import(ReadingOptions):
         }
     )
 
-    key: str | None = Field(None, min_length=1, max_length=1024)
-    bucket: str | None = Field(None, min_length=1, max_length=255)
-    url: str | None = Field(None, min_length=1, max_length=2048, pattern=r"^https?://")
+    key: ObjectKey | None = None
+    bucket: BucketName | None = None
+    url: WebAddress | None = None
 
     @model_validator(mode="after")
     def _names_one_source(self) -> Import:
@@ -89,13 +100,13 @@ class DocumentList(BaseModel):
 
 def reading_options(
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
-    lang_hints: Annotated[list[str] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
+    lang_hints: Annotated[list[Text] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
     mode: Annotated[Literal["text"], Form()] = "text",
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
     priority: Annotated[Priority, Form()] = "interactive",
-    owner: Annotated[str, Form(max_length=255)] = "",
+    owner: Annotated[Owner, Form()] = "",
     follow_ups: Annotated[
         list[str] | None,
         Form(description='study aids to make when it has been read: "summary", or JSON with `kind` and `options`'),
@@ -201,7 +212,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
 def list_all(
     caller: CurrentCaller,
     status: DocumentStatus | None = None,
-    filename: Annotated[str | None, Query(max_length=255, description="a part of it, in any case")] = None,
+    filename: Annotated[Text | None, Query(max_length=255, description="a part of it, in any case")] = None,
     created_after: Annotated[datetime | None, Query(description="UTC where no offset is given")] = None,
     created_before: datetime | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

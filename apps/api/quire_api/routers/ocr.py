@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 
-from quire.contracts import Detection, OcrOptions, PageError, Priority
+from quire.contracts import Detection, OcrOptions, Owner, PageError, Priority, Text
 from quire.database import documents
 from quire.database.engine import transaction
 from quire.database.tables import Document
@@ -66,14 +66,14 @@ class TaskResult(BaseModel):
 def process(
     file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
-    lang_hints: Annotated[list[str] | None, Form()] = None,
+    lang_hints: Annotated[list[Text] | None, Form()] = None,
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
     priority: Annotated[
         Priority, Form(description="interactive documents are read before those in bulk")
     ] = "interactive",
-    owner: Annotated[str, Form(max_length=255, description="documents of different owners take turns")] = "",
+    owner: Annotated[Owner, Form(description="documents of different owners take turns")] = "",
     *,
     caller: CurrentCaller,
 ) -> Accepted:

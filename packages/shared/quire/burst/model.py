@@ -1,4 +1,4 @@
-"""What the burst policy is shown and what it decides; plain values, so that a simulation drives the very same policy."""
+"""What the burst policy is shown and what it decides: plain values, so that a simulation drives the same policy."""
 
 from __future__ import annotations
 
