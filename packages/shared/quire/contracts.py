@@ -30,7 +30,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Owner = Annotated[Text, Field(max_length=255)]
 ObjectKey = Annotated[Text, Field(min_length=1, max_length=1024)]
 BucketName = Annotated[Text, Field(min_length=1, max_length=255)]
-WebAddress = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\x00]*$")]
+WebAddress = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://")]
 
 
 class Contract(BaseModel):

@@ -24,7 +24,7 @@ from quire.contracts import (
     WebAddress,
 )
 from quire.database import listing
-from quire.database.engine import transaction
+from quire.database.engine import statements, transaction
 from quire.deletion import delete_document
 from quire.errors import AlreadyEnded, InvalidPayload, NothingFailed
 from quire.settings import get_settings
@@ -34,8 +34,8 @@ from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object, accept_url
-from quire_api.own_threads import FETCHES
-from quire_api.uploads import accept_upload, digest_of
+from quire_api.own_threads import FETCHES, SUBMISSIONS
+from quire_api.uploads import StoredUpload, digest_of, store_upload, submit_upload
 from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/documents", tags=["documents"])
@@ -98,7 +98,7 @@ class DocumentList(BaseModel):
     next_cursor: str | None
 
 
-def reading_options(
+async def reading_options(
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
     lang_hints: Annotated[list[Text] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
     mode: Annotated[Literal["text"], Form()] = "text",
@@ -141,17 +141,22 @@ def read_follow_ups(fields: list[str]) -> tuple[StudyRequest, ...]:
 
 
 @router.post("", status_code=202, summary="Upload a document")
-def create(
+async def create(
     file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
     options: Annotated[ReadingOptions, Depends(reading_options)],
     caller: CurrentCaller,
     idempotency_key: IdempotencyKey = None,
 ) -> DocumentView:
     """Store a file and queue it. It is accepted while Redis is down, too, and read when that is back."""
+    stored = await run_in_threadpool(_store, file, options, caller, idempotency_key)
+    return await SUBMISSIONS.run(_submit, stored, caller)
+
+
+def _store(file: UploadFile, options: ReadingOptions, caller: Caller, idempotency_key: str | None) -> StoredUpload:
     require_quota(caller)
     owner = owner_of(options.owner, caller)
     request_key = RequestKey.of(owner, idempotency_key, options)
-    document_id = accept_upload(
+    return store_upload(
         file.file,
         file.filename,
         options.ocr_options(),
@@ -162,7 +167,10 @@ def create(
         follow_ups=options.follow_ups,
         request_key=request_key and request_key.with_content(digest_of(file.file)),
     )
-    return _view(document_id, caller)
+
+
+def _submit(stored: StoredUpload, caller: Caller) -> DocumentView:
+    return _view(submit_upload(stored, get_store()), caller)
 
 
 @router.post("/import", status_code=202, summary="Read a stored object or an address")
@@ -271,7 +279,7 @@ def _with_zone(time: datetime | None) -> datetime | None:
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:
-    with transaction() as session:
+    with statements() as session:
         return document_view_now(session, visible_document(session, document_id, caller))
 
 

@@ -16,7 +16,7 @@ from quire.errors import InvalidPayload
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api.caller import CurrentCaller, owner_of, require_quota
-from quire_api.uploads import accept_upload
+from quire_api.uploads import store_upload, submit_upload
 from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/ocr", tags=["ocr"])
@@ -89,7 +89,7 @@ def process(
     except ValidationError as error:
         raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
     require_quota(caller)
-    task_id = accept_upload(
+    stored = store_upload(
         file.file,
         file.filename,
         options,
@@ -98,7 +98,7 @@ def process(
         owner=owner_of(owner, caller),
         priority=priority,
     )
-    return Accepted(task_id=task_id)
+    return Accepted(task_id=submit_upload(stored, get_store()))
 
 
 @router.get("/results/{task_id}", response_model_exclude_none=True)
