@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from ocr.engines.base import OcrEngine
+from quire.errors import EngineUnavailable
 from quire.settings import Settings
 
 
 def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
-    """The engine these settings choose, not yet loaded. `threads` are those of one inference (default: all cores)."""
+    """The engine these settings choose, not yet loaded. `threads` are those of one inference (default: all cores).
+
+    Raises:
+        EngineUnavailable: this worker was installed without one, as workers of the default queue may be.
+    """
+    try:
+        return _create(settings, threads)
+    except ModuleNotFoundError as error:
+        raise EngineUnavailable(
+            f"No engine is installed here ({error.name} is missing). Install apps/worker/requirements.txt."
+        ) from error
+
+
+def _create(settings: Settings, threads: int | None) -> OcrEngine:
     if engine_name(settings) == "lean":
         from ocr.engines.lean import LeanEngine
 
