@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flow.sources import fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
 from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
-from quire.errors import InvalidPayload, QuireError
+from quire.errors import InvalidPayload, QuireError, WorkerStopped
 from quire.settings import Settings
 from quire.storage import ObjectStore
+from quire.storage.base import RESULTS
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ class WholeDocument:
     settings: Settings
     store: ObjectStore
     ocr: Callable[[], OcrEngine]
+    interrupted: Callable[[], bool] = lambda: False
 
     def read(self, payload: OcrPayload, task_id: str) -> OcrResult:
         """Read every page asked for.
@@ -33,6 +38,7 @@ class WholeDocument:
         `QUIRE_MAX_INLINE_RESULT_BYTES` is stored as JSON, and its key returned.
 
         Raises:
+            WorkerStopped: `interrupted` turned True before the last pages were begun.
             QuireError: the document cannot be read, or none of its pages can (then: the first page's error).
         """
         if payload.key is None:
@@ -47,7 +53,7 @@ class WholeDocument:
         with fetched(self.store, bucket, payload.key, self.settings) as file, opened(file, self.settings) as source:
             page_count = source.page_count
             numbers = wanted_pages(source, payload.options(), payload.page_number)
-            wanted = [(page_in_source(source, number), number) for number in numbers]
+            wanted = self._until_interrupted((page_in_source(source, number), number) for number in numbers)
             for number, outcome in zip(numbers, page_outcomes(source, wanted, options, self.ocr()), strict=True):
                 if isinstance(outcome, PageText):
                     pages.append(outcome)
@@ -57,6 +63,13 @@ class WholeDocument:
         if first_error is not None and not pages:
             raise first_error
         return self._result(payload, task_id, page_count, pages, errors)
+
+    def _until_interrupted(self, pages: Iterable[T]) -> Iterator[T]:
+        """The pages, for as long as they are wanted."""
+        for page in pages:
+            if self.interrupted():
+                raise WorkerStopped("The worker had to stop before the document was read.")
+            yield page
 
     def _result(
         self, payload: OcrPayload, task_id: str, page_count: int, pages: list[PageText], errors: list[PageError]
@@ -79,6 +92,6 @@ class WholeDocument:
         encoded = full.model_dump_json(exclude_none=True).encode()
         if len(encoded) <= self.settings.quire_max_inline_result_bytes:
             return full
-        bucket, key = self.settings.default_bucket, f"results/{task_id}.json"
+        bucket, key = self.settings.default_bucket, f"{RESULTS}{task_id}.json"
         self.store.put(bucket, key, io.BytesIO(encoded), "application/json")
         return summary.model_copy(update={"result_bucket": bucket, "result_key": key})
