@@ -8,7 +8,7 @@ import workspace  # noqa: F401  isort: skip
 from quire.errors import SettingsError
 from quire.queues import create_celery
 from quire.settings import get_settings
-from runtime import lost_connection, observed, pool
+from runtime import lost_connection, observed, pod_guard, pool, presence
 
 try:
     celery_app = create_celery(get_settings())
@@ -17,5 +17,7 @@ except SettingsError as error:
 
 celery_app.conf.imports = ("tasks",)
 pool.install(celery_app)
+presence.install(celery_app)
+pod_guard.install(celery_app)
 observed.install(celery_app, get_settings())
 lost_connection.install()

@@ -47,6 +47,11 @@ def is_draining() -> bool:
     return (_folder(os.getppid()) / "drain").exists() or (_folder(os.getpid()) / "drain").exists()
 
 
+def tell_processes_to_drain() -> None:
+    """Let the processes of this worker finish the page they are on, and give back the others."""
+    (_folder(os.getpid()) / "drain").touch()
+
+
 def get_ocr_engine() -> OcrEngine:
     """The engine of this process, which is its own: engines are shared neither between processes nor threads."""
     return _engine_of_process(os.getpid())
@@ -62,7 +67,8 @@ def _engine_of_process(_pid: int) -> OcrEngine:
 class WarmUp(bootsteps.StartStopStep):  # type: ignore[misc]
     """Holds the worker back from its queue until every process has loaded its engine."""
 
-    requires = ("celery.worker.components:Pool",)
+    # The guard before it: a rented machine whose engine does not load must end as well.
+    requires = ("celery.worker.components:Pool", "runtime.pod_guard:PodGuard")
 
     def start(self, worker: Any) -> None:
         """Wait for the children; without children (`-P solo`) load the engine here."""
@@ -144,7 +150,7 @@ def _report_failure(folder: Path, reason: str) -> bool:
 def _start_draining(**_: Any) -> None:
     from celery import current_app
 
-    (_folder(os.getpid()) / "drain").touch()
+    tell_processes_to_drain()
     end_within(get_settings(), current_app._get_current_object())
 
 

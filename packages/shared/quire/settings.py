@@ -113,9 +113,16 @@ class Settings(BaseSettings):
     quire_stall_seconds: float = Field(60, gt=0)
     quire_signing_key: SecretStr | None = Field(None, min_length=16)
     quire_memory_limit: int | None = Field(None, ge=0)
+    quire_heartbeat_seconds: float = Field(10, gt=0)
+
+    # A worker on a rented pod, which ends itself when nobody else does; the platform sets the first one.
+    runpod_pod_id: str | None = None
+    quire_pod_idle_seconds: float = Field(900, ge=0)
+    quire_pod_lifetime_seconds: float | None = Field(None, gt=0)
 
     # Rented capacity: when, and how much (quire.burst.policy).
     runpod_api_key: SecretStr | None = None
+    runpod_api_base_url: str = "https://api.runpod.io"
     quire_burst_cold_start_seconds: float = Field(90, gt=0)
     quire_burst_target_seconds: float = Field(300, gt=0)
     quire_burst_oldest_seconds: float = Field(300, gt=0)

@@ -6,29 +6,18 @@ knows the id of: that is an error of its own, and whoever called decides what a 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
-from quire.errors import RunpodKeyRejected, RunpodRefused, RunpodUncertain, RunpodUnreachable, SettingsError
+from quire.burst.runpod_http import RunpodHttp, json_object
+from quire.errors import RunpodUncertain, SettingsError
 from quire.settings import Settings
-
-_ATTEMPTS: Final = 4
-_FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 8.0
-_CONNECT_SECONDS: Final = 5.0
-# RunPod answers within a second; a result may have 10 MB.
-_ANSWER_SECONDS: Final = 15.0
-
-_REJECTED: Final = (401, 403)
-# The platform says that it did not do it. What a gateway says (502, 504, 52x) tells nothing about what is behind it.
-_NOT_DONE: Final = (429, 500, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +55,7 @@ class RunpodEndpoint:
     """
 
     def __init__(self, url: str, key: SecretStr, *, pause: Callable[[float], None] = time.sleep) -> None:
-        self._pause = pause
-        self._client = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {key.get_secret_value()}"},
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-            # The key goes to nobody else.
-            follow_redirects=False,
-        )
+        self._http = RunpodHttp(url, key, pause=pause)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> RunpodEndpoint:
@@ -97,7 +79,7 @@ class RunpodEndpoint:
 
     def close(self) -> None:
         """Close connections."""
-        self._client.close()
+        self._http.close()
 
     def run(self, job: Mapping[str, Any], *, execution_seconds: float, ttl_seconds: float) -> str:
         """Queue a job; its id. It ends after so many seconds of work, and is deleted so many seconds from now.
@@ -107,7 +89,7 @@ class RunpodEndpoint:
         """
         policy = {"executionTimeout": _milliseconds(execution_seconds), "ttl": _milliseconds(ttl_seconds)}
         answer = self._ask("POST", "run", {"input": job, "policy": policy}, twice=False)
-        made = _object(answer).get("id") if answer is not None else None
+        made = json_object(answer).get("id") if answer is not None else None
         if not isinstance(made, str) or not made:
             raise RunpodUncertain("RunPod took a job and did not say which.")
         return made
@@ -117,7 +99,7 @@ class RunpodEndpoint:
         answer = self._ask("GET", f"status/{job_id}", missing_is_none=True)
         if answer is None:
             return None
-        said = _object(answer)
+        said = json_object(answer)
         error, milliseconds = said.get("error"), said.get("executionTime")
         return JobStatus(
             status=str(said.get("status")),
@@ -132,7 +114,7 @@ class RunpodEndpoint:
 
     def health(self) -> Health:
         """How many jobs and workers there are."""
-        said = _object(self._ask("GET", "health"))
+        said = json_object(self._ask("GET", "health"))
         jobs, workers = said.get("jobs"), said.get("workers")
         return Health(
             jobs_in_queue=_count(jobs, "inQueue"),
@@ -149,51 +131,9 @@ class RunpodEndpoint:
         twice: bool = True,
         missing_is_none: bool = False,
     ) -> httpx.Response | None:
-        """An answer with a status of 2xx; None for 404 where `missing_is_none`. `twice`: asking again does no harm."""
+        """As `RunpodHttp.ask`; the first part of the path says what is asked for."""
         what = path.partition("/")[0]
-        why = ""
-        for attempt in range(_ATTEMPTS):
-            wait = 0.0
-            try:
-                answer = self._client.request(method, path, json=body)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                why = type(error).__name__
-            except httpx.TransportError as error:
-                why = type(error).__name__
-                if not twice:
-                    raise RunpodUncertain(f"RunPod's answer to {what} was lost ({why}).") from None
-            else:
-                if answer.is_success:
-                    return answer
-                if answer.status_code == httpx.codes.NOT_FOUND and missing_is_none:
-                    return None
-                self._refuse(what, answer, twice)
-                why, wait = f"HTTP status {answer.status_code}", _retry_after(answer)
-            if attempt + 1 == _ATTEMPTS or wait > _LONGEST_PAUSE_SECONDS:
-                break
-            self._pause(max(wait, _jittered(attempt)))
-        raise RunpodUnreachable(f"RunPod did not answer {what} ({why}). It is tried again.")
-
-    def _refuse(self, what: str, answer: httpx.Response, twice: bool) -> None:
-        """Raise for an answer that asking again does not change; return where it may."""
-        code = answer.status_code
-        if code in _REJECTED:
-            raise RunpodKeyRejected(f"RunPod does not take the key for {what} (HTTP status {code}): RUNPOD_API_KEY.")
-        if code in _NOT_DONE or (code >= 500 and twice):
-            return
-        if code >= 500:
-            raise RunpodUncertain(f"RunPod's answer to {what} was lost (HTTP status {code}).")
-        # Nothing of what it says: that may repeat what it was sent.
-        raise RunpodRefused(f"RunPod refused {what} (HTTP status {code}). Check RUNPOD_ENDPOINT_ID and the account.")
-
-
-def _object(answer: httpx.Response | None) -> dict[str, Any]:
-    """The JSON object of an answer; an empty one where it has none."""
-    try:
-        said = answer.json() if answer is not None else {}
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+        return self._http.ask(method, path, body, what=what, twice=twice, missing_is_none=missing_is_none)
 
 
 def _count(said: Any, name: str) -> int:
@@ -203,14 +143,3 @@ def _count(said: Any, name: str) -> int:
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    """The seconds that the platform asks for; 0 where it asks for none."""
-    value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else 0.0
-
-
-def _jittered(attempt: int) -> float:
-    ceiling = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
-    return random.uniform(ceiling / 2, ceiling)

@@ -375,7 +375,7 @@ class ServerlessBurst:
         except RunpodUncertain as error:
             # One at a time: each may be a job that works, and costs.
             logger.warning("serverless: %s It counts as a job until it must have ended.", error.message)
-            self._end(job, "lost", now, report)
+            self._note_uncertain(job)
             report.trouble = error.message
             return False
         except (RunpodUnreachable, RunpodKeyRejected, RunpodRefused) as error:

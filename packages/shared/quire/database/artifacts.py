@@ -16,7 +16,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session, defer
 
 from quire.contracts import StudyKind, StudyRequest
-from quire.database import limits
+from quire.database import limits, webhooks
 from quire.database.tables import Artifact, ArtifactWindow, Document
 from quire.errors import NoText, QuireError, WorkerLost
 
@@ -266,13 +266,17 @@ def finish(
     )
     if written:
         session.execute(delete(ArtifactWindow).where(ArtifactWindow.artifact_id == taken.artifact_id))
+        webhooks.enqueue_artifact(session, taken.artifact_id)
     return written
 
 
 def fail(session: Session, taken: Claim, error: QuireError, *, unavailable: bool = False) -> bool:
     """End a study aid that cannot be made; False if the lease was lost. Answers that are paid for are kept."""
     status = "unavailable" if unavailable else "failed"
-    return _write(session, taken, _ended(status) | {"error_code": error.code, "error_message": error.message})
+    written = _write(session, taken, _ended(status) | {"error_code": error.code, "error_message": error.message})
+    if written:
+        webhooks.enqueue_artifact(session, taken.artifact_id)
+    return written
 
 
 def put_off(session: Session, taken: Claim, *, seconds: float = 0.0, begun: bool = True) -> bool:

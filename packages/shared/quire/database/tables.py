@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Date,
     DateTime,
@@ -375,4 +376,32 @@ class RemoteJob(Base):
         Index("remote_jobs_open", "document_id", postgresql_where=sql(REMOTE_JOB_OPEN)),
         Index("remote_jobs_created", "created_at"),
         Index("remote_jobs_ended", "ended_at"),
+    )
+
+
+class Worker(Base):
+    """A worker, from its start; the same worker started again is another one.
+
+    `queue` names the queues it takes from, with commas between. `busy` says that it held tasks when it was last heard
+    of, at `seen_at`; `draining` that it takes no more, which it was asked for at `drain_asked_at`, or by a signal.
+    `pod_id` is the rented machine it runs on, or None.
+    """
+
+    __tablename__ = "workers"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+    queue: Mapped[str] = mapped_column(Text)
+    pod_id: Mapped[str | None] = mapped_column(Text)
+    processes: Mapped[int] = mapped_column(Integer)
+    draining: Mapped[bool] = mapped_column(Boolean)
+    busy: Mapped[bool] = mapped_column(Boolean)
+    drain_asked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("workers_seen", "seen_at"),
+        Index("workers_pod", "pod_id", postgresql_where=sql("pod_id IS NOT NULL")),
     )

@@ -1,4 +1,4 @@
-"""Messages to endpoints: written in the transaction that ends a document, sent later, each attempt by one worker.
+"""Messages to endpoints: written in the transaction of what they tell of, sent later, each attempt by one worker.
 
 A message that is `pending` is due at `next_attempt_at`. Whoever dispatches it puts that moment off and queues a task
 that names the attempt; whoever sends it raises the attempt. A task that is lost is dispatched again when the moment
@@ -20,8 +20,10 @@ from quire.errors import InvalidPayload
 
 T = TypeVar("T", WebhookEndpoint, WebhookDelivery)
 
-Event = Literal["document.completed", "document.failed"]
-EVENTS: Final[tuple[Event, ...]] = ("document.completed", "document.failed")
+Event = Literal["document.completed", "document.failed", "artifact.ready", "artifact.failed"]
+EVENTS: Final[tuple[Event, ...]] = ("document.completed", "document.failed", "artifact.ready", "artifact.failed")
+# What an endpoint hears of that does not say.
+USUAL_EVENTS: Final[tuple[Event, ...]] = EVENTS[:2]
 
 # Seconds that a dispatched task may take to arrive, and a sent message to be answered, before somebody else tries.
 _ARRIVAL_SECONDS: Final = 60
@@ -48,6 +50,26 @@ _ENQUEUE = text("""
         WHEN d.status = 'failed' THEN 'document.failed' END AS event) ended
     JOIN webhook_endpoints e ON e.owner = d.owner AND ended.event = ANY(e.events)
     WHERE d.id = :document_id
+    FOR KEY SHARE OF e
+    ON CONFLICT DO NOTHING
+""")
+
+_ENQUEUE_ARTIFACT = text("""
+    INSERT INTO webhook_deliveries (id, endpoint_id, document_id, event, occasion, body)
+    SELECT gen_random_uuid(), e.id, d.id, ended.event, a.id || ' ' || a.finished_at,
+        jsonb_build_object(
+            'type', ended.event,
+            'timestamp', to_char(a.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'data', jsonb_strip_nulls(jsonb_build_object(
+                'document_id', d.id, 'artifact_id', a.id, 'kind', a.kind, 'status', a.status,
+                'error', CASE WHEN a.error_code IS NOT NULL THEN
+                    jsonb_build_object('code', a.error_code, 'message', a.error_message) END)))
+    FROM artifacts a
+    JOIN documents d ON d.id = a.document_id
+    CROSS JOIN LATERAL (SELECT CASE a.status
+        WHEN 'completed' THEN 'artifact.ready' ELSE 'artifact.failed' END AS event) ended
+    JOIN webhook_endpoints e ON e.owner = d.owner AND ended.event = ANY(e.events)
+    WHERE a.id = :artifact_id
     FOR KEY SHARE OF e
     ON CONFLICT DO NOTHING
 """)
@@ -99,6 +121,11 @@ class Message:
 def enqueue(session: Session, document_id: UUID) -> None:
     """Write the messages that a document's end brings, in the transaction that ends it."""
     session.execute(_ENQUEUE, {"document_id": document_id})
+
+
+def enqueue_artifact(session: Session, artifact_id: UUID) -> None:
+    """Write the messages that a study aid's end brings, in the transaction that ends it."""
+    session.execute(_ENQUEUE_ARTIFACT, {"artifact_id": artifact_id})
 
 
 def dispatch(session: Session, *, most: int) -> list[Attempt]:
