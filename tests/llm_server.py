@@ -72,6 +72,8 @@ class Fault:
     refusal: str | None = None
     seconds: float = 0.0
     drop: bool = False
+    # Seconds between the pieces of an answer that is sent in chunks; such an answer breaks off with `drop`.
+    drip: float | None = None
 
 
 Answer = Callable[[Asked], dict[str, Any] | Fault]
@@ -170,6 +172,9 @@ def _send(handler: BaseHTTPRequestHandler, fault: Fault, body: dict[str, Any]) -
         handler.send_response(fault.status)
         for name, value in {"Content-Type": "application/json", **fault.headers}.items():
             handler.send_header(name, value)
+        if fault.drip is not None:
+            _drip(handler, content, fault)
+            return
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content[: len(content) // 2] if fault.drop else content)
@@ -178,6 +183,21 @@ def _send(handler: BaseHTTPRequestHandler, fault: Fault, body: dict[str, Any]) -
     except OSError:
         # Nobody waits for it any more.
         handler.close_connection = True
+
+
+def _drip(handler: BaseHTTPRequestHandler, content: bytes, fault: Fault) -> None:
+    """Send an answer in chunks of a few bytes."""
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for start in range(0, len(content) // 2 if fault.drop else len(content), 16):
+        piece = content[start : start + 16]
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.flush()
+        time.sleep(fault.drip or 0.0)
+    if fault.drop:
+        handler.close_connection = True
+        return
+    handler.wfile.write(b"0\r\n\r\n")
 
 
 @contextmanager

@@ -43,8 +43,8 @@ def page_of(number: int, lines: Sequence[str], *, words: bool = True) -> PageTex
     )
 
 
-def book(pages: int, lines: int = 12) -> list[PageText]:
-    """Pages of which every line is another one."""
+def book(pages: int, lines: int = 12, first: int = 1) -> list[PageText]:
+    """Pages `first` to `pages`, of which every line is another one."""
     return [
         page_of(
             number,
@@ -53,7 +53,7 @@ def book(pages: int, lines: int = 12) -> list[PageText]:
                 for line in range(1, lines + 1)
             ],
         )
-        for number in range(1, pages + 1)
+        for number in range(first, pages + 1)
     ]
 
 

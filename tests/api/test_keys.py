@@ -19,6 +19,7 @@ from sqlalchemy import Engine, text
 
 from quire import keys
 from quire.cli.samples import sample_photo
+from quire.database import limits
 from quire.database.engine import transaction
 from quire.embedded import ChildProcess
 from quire.embedded.processes import free_port
@@ -147,6 +148,36 @@ def test_a_key_may_ask_so_often_a_minute(guarded: httpx.Client, replicas_databas
     assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
 
 
+def test_an_owners_study_aids_may_use_so_many_tokens_a_day(
+    guarded: httpx.Client, replicas_database: Engine, replicas_bench: Bench
+):
+    owner = uuid4().hex
+    _, headers = make_key(replicas_database, owner, tokens_per_day=100)
+    document = upload(guarded, headers).json()
+    replicas_bench.flow.work(UUID(document["id"]))
+    aids = f"{DOCUMENTS}/{document['id']}/artifacts"
+    made = guarded.post(aids, json={"kind": "summary"}, headers=headers)
+    assert made.status_code == 202, made.text
+    with transaction(replicas_database) as session:
+        limits.add_tokens(session, owner, 100)
+    submitted = {"key": "a", "follow_ups": [{"kind": "summary"}]}
+    for refused in (
+        guarded.post(aids, json={"kind": "quiz"}, headers=headers),
+        guarded.post(f"{aids}/{made.json()['id']}/rerun", headers=headers),
+        guarded.post("/api/v1/submit", json=submitted, headers=headers),
+        guarded.post(f"{DOCUMENTS}/import", json=submitted, headers=headers),
+        guarded.post(
+            DOCUMENTS, files={"file": ("a.jpg", sample_photo())}, data={"follow_ups": "quiz"}, headers=headers
+        ),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert "tokens" in refused.json()["detail"]
+        assert 1 <= int(refused.headers["Retry-After"]) <= 86400
+    # Looking at what is made, and reading, goes on.
+    assert guarded.get(aids, headers=headers).status_code == 200
+    assert upload(guarded, headers).status_code == 202
+
+
 def test_an_owner_may_have_so_many_pages_read_a_day(
     guarded: httpx.Client, replicas_database: Engine, replicas_bench: Bench
 ):
@@ -270,7 +301,14 @@ def test_nothing_but_the_viewer_is_left_out_of_the_documentation():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scopes": ["documents:burn"]}, {"scopes": []}, {"owner": " "}, {"name": ""}, {"pages_per_day": 0}],
+    [
+        {"scopes": ["documents:burn"]},
+        {"scopes": []},
+        {"owner": " "},
+        {"name": ""},
+        {"pages_per_day": 0},
+        {"tokens_per_day": 0},
+    ],
 )
 def test_a_key_that_makes_no_sense_is_not_made(database: Engine, wrong: dict[str, Any]):
     with pytest.raises(InvalidPayload), transaction(database) as session:

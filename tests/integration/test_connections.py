@@ -50,6 +50,15 @@ def test_one_that_was_in_use_a_moment_ago_is_not_asked(
         assert session.scalar(text("SELECT 1")) == 1
 
 
+def hold_while_another_waits(database: Engine, other_database: Engine) -> None:
+    with transaction(database) as session:
+        session.execute(text("UPDATE held SET n = 2"))
+        # Waits for the lock until Postgres has ended the session that has it.
+        with transaction(other_database) as other:
+            other.execute(text("UPDATE held SET n = 3"))
+        session.execute(text("SELECT 1"))
+
+
 def test_a_client_that_stops_in_a_transaction_loses_its_locks(
     database: Engine, administrator: Engine, monkeypatch: pytest.MonkeyPatch
 ):
@@ -61,12 +70,8 @@ def test_a_client_that_stops_in_a_transaction_loses_its_locks(
         session.execute(text("CREATE TABLE held AS SELECT 1 AS n"))
     halted = connect(database.url.render_as_string(hide_password=False))
     try:
-        with pytest.raises(DatabaseUnreachable), transaction(halted) as session:
-            session.execute(text("UPDATE held SET n = 2"))
-            # Waits for the lock until Postgres has ended the session that has it.
-            with transaction(administrator) as other:
-                other.execute(text("UPDATE held SET n = 3"))
-            session.execute(text("SELECT 1"))
+        with pytest.raises(DatabaseUnreachable):
+            hold_while_another_waits(halted, administrator)
     finally:
         halted.dispose()
     with statements(database) as session:

@@ -6,6 +6,7 @@ import io
 import os
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,14 +39,15 @@ def read_in_turns(bench: Bench, document_id: uuid.UUID, **settings: object) -> i
     settings_then = bench.flow.settings.model_copy(update=settings)
     turns = 0
     while bench.document(document_id).status in ("queued", "running"):
-        before = len(bench.engine.read)
-        interrupted = replace(
-            bench.flow, settings=settings_then, draining=lambda before=before: len(bench.engine.read) > before
-        )
-        interrupted.work(document_id)
+        replace(bench.flow, settings=settings_then, draining=after_a_batch(bench)).work(document_id)
         turns += 1
         assert turns < 100
     return turns
+
+
+def after_a_batch(bench: Bench) -> Callable[[], bool]:
+    before = len(bench.engine.read)
+    return lambda: len(bench.engine.read) > before
 
 
 def kept(bench: Bench) -> list[Path]:

@@ -34,12 +34,13 @@ from quire.contracts import (
     SummaryPayload,
     SummaryRequest,
 )
-from quire.database import artifacts, documents, leases
+from quire.database import artifacts, documents, leases, webhooks
 from quire.database.artifacts import Due
 from quire.database.engine import transaction
-from quire.database.tables import Artifact, ArtifactWindow, Usage
+from quire.database.tables import Artifact, ArtifactWindow, Usage, WebhookDelivery, WebhookEndpoint
 from quire.embedded import EmbeddedRedis
 from quire.errors import DocumentNotFound
+from quire.keys import create_key
 from quire.queues import create_celery
 from quire.settings import Settings
 from quire.study_aids import STUDY_AID
@@ -236,7 +237,7 @@ def test_a_worker_killed_at_each_step_pays_for_each_window_once(database: Engine
     url = str(Settings(database_url=SecretStr(database_url)).sqlalchemy_url)
     settings = {"openai_api_key": KEY, "openai_base_url": server.url, "openai_model": "m", **options}
     answered: list[str] = []
-    for step in (1, 2, steps - 1, steps):
+    for step in range(1, steps + 1):
         worker = multiprocessing.get_context("spawn").Process(target=work_in_process, args=(url, settings, document_id))
 
         def kill(_: int, worker: Any = worker, step: int = step) -> None:
@@ -252,7 +253,8 @@ def test_a_worker_killed_at_each_step_pays_for_each_window_once(database: Engine
         worker.join(60)
         assert worker.exitcode == -signal.SIGKILL
         with transaction(database) as session:
-            assert len(session.scalars(select(ArtifactWindow)).all()) == step - 1
+            # Each answer, and what was made of it.
+            assert len(session.scalars(select(ArtifactWindow)).all()) == 2 * (step - 1)
         assert dispatched(database) == [], "it may be alive"
         age(database, 60)
         assert len(dispatched(database)) == 1
@@ -409,6 +411,53 @@ def test_budgets_are_kept(database: Engine, server: LlmServer):
     assert poor.work(SummaryPayload(document_id=stranger)).status == "completed"
 
 
+def test_endpoints_that_ask_for_it_hear_of_each_end(database: Engine, server: LlmServer):
+    every: tuple[webhooks.Event, ...] = webhooks.EVENTS
+    with transaction(database) as session:
+        for name, events in (("all", every), ("documents", webhooks.USUAL_EVENTS)):
+            webhooks.add_endpoint(session, "acme", f"https://{name}.example", "whsec_x", events)
+        webhooks.add_endpoint(session, "other", "https://other.example", "whsec_x", every)
+    document_id = put(database, book(1), owner="acme")
+    without = StudyAids(Settings(openai_api_key=None), database, lambda: False)
+    made = without.work(SummaryPayload(document_id=document_id))
+    assert rerun(database, made.artifact_id)
+    aids_of(server, database).work(SummaryPayload(document_id=document_id))
+    with transaction(database) as session:
+        sent = session.execute(
+            select(WebhookDelivery.body, WebhookEndpoint.url)
+            .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
+            .where(WebhookDelivery.event.startswith("artifact."))
+            .order_by(WebhookDelivery.created_at)
+        ).all()
+    assert [(body["type"], url) for body, url in sent] == [
+        ("artifact.failed", "https://all.example"),
+        ("artifact.ready", "https://all.example"),
+    ]
+    failed, ready = (body["data"] for body, _ in sent)
+    assert failed["error"]["code"] == "llm_unavailable"
+    about = {"document_id": str(document_id), "artifact_id": str(made.artifact_id), "kind": "summary"}
+    assert ready == about | {"status": "completed"}
+
+
+def test_the_tokens_that_keys_allow_are_kept(database: Engine, server: LlmServer):
+    pages = book(30)
+    options = SMALL | {"quire_llm_concurrency": 1}
+    with transaction(database) as session:
+        for name, tokens in (("small", 110), ("large", 220)):
+            create_key(session, name=name, owner="acme", tokens_per_day=tokens)
+        create_key(session, name="operator", owner="acme", scopes=["admin"])
+        create_key(session, name="large", owner="other", tokens_per_day=110)
+        create_key(session, name="free", owner="other")
+    aids = aids_of(server, database, **options)
+    document_id = put(database, pages, owner="acme")
+    assert aids.work(SummaryPayload(document_id=document_id)).status == "failed"
+    (artifact,) = all_of(database, document_id)
+    assert (artifact.error_code, artifact.requests) == ("llm_budget_exceeded", 2)
+    assert "--tokens-per-day" in str(artifact.error_message)
+    unbound = put(database, pages, owner="other")
+    assert aids.work(SummaryPayload(document_id=unbound)).status == "completed"
+
+
 def test_a_document_deleted_meanwhile_takes_its_study_aid_along(database: Engine, server: LlmServer):
     document_id = put(database, book(1))
 
@@ -434,7 +483,7 @@ def test_no_more_tasks_are_on_their_way_than_the_queue_should_hold(database: Eng
     assert len(dispatched(database)) == 1
 
 
-def test_a_worker_makes_what_was_asked_for(
+def test_a_worker_makes_what_was_asked_for_as_many_side_by_side_as_it_has_processes(
     database: Engine,
     database_url: str,
     redis_server: EmbeddedRedis,
@@ -442,7 +491,16 @@ def test_a_worker_makes_what_was_asked_for(
     model_dir: Path,
     tmp_path: Path,
 ):
-    document_id = put(database, book(2), (SummaryRequest(options=SummaryOptions(style="short")),))
+    wanted = (SummaryRequest(options=SummaryOptions(style="short")), FlashcardsRequest(), QuizRequest())
+    document_id = put(database, book(2), wanted)
+
+    def wait_for_another(_: int) -> None:
+        deadline = time.monotonic() + 5
+        while server.most_at_once < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+
+    server.before = wait_for_another
     env = worker_environment(
         redis_server,
         tmp_path,
@@ -453,12 +511,15 @@ def test_a_worker_makes_what_was_asked_for(
         OPENAI_BASE_URL=server.url,
     )
     app = create_celery(Settings(redis_url=SecretStr(redis_server.url), celery_queue="study"))
-    with start_worker(env, tmp_path / "worker.log", "-Q", "study", "-c", "1") as worker:
+    with start_worker(env, tmp_path / "worker.log", "-Q", "study", "-c", "2") as worker:
         # It finds what is queued in Postgres without a task.
         tasks.reconcile.send(tasks.reconcile.parse(), keep_result=False, app=app)
-        wait_for(lambda: all_of(database, document_id)[0].status == "completed", worker)
+        wait_for(lambda: {each.status for each in all_of(database, document_id)} == {"completed"}, worker)
         log = worker.log.read_text()
-    assert "tasks.summarize_document" in log
+    # As many side by side as the worker has processes, each with one window.
+    assert server.most_at_once == 2
+    for task in ("summarize_document", "generate_flashcards", "generate_quiz"):
+        assert f"tasks.{task}" in log
     for secret in (KEY, "grams", "Entry"):
         assert secret not in log
 

@@ -21,6 +21,7 @@ from quire.embedded.processes import free_port
 from quire.keys import create_key
 from quire.settings import Settings
 from tests.chaos.fake_engine import PAGE_MILLISECONDS
+from tests.llm_server import KEY, llm_server
 from tests.operating.collector import Collector
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,7 @@ def system(
     port, metrics_port = free_port(), free_port()
     with ExitStack() as stack:
         collector = stack.enter_context(Collector())
+        model = stack.enter_context(llm_server())
         env = clean_environment() | {
             "PYTHONPATH": str(ROOT),
             "REDIS_URL": redis_server.url,
@@ -122,7 +124,9 @@ def system(
             [*work, "-Q", f"{DEFAULT_QUEUE},{OCR_QUEUE}", "-c", "1"],
             log=folder / "worker.log",
             # A page takes long enough to be seen at work.
-            env=watched | {"QUIRE_METRICS_PORT": str(metrics_port), PAGE_MILLISECONDS: "50"},
+            env=watched
+            | {"QUIRE_METRICS_PORT": str(metrics_port), PAGE_MILLISECONDS: "50"}
+            | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": model.url},
             cwd=ROOT / "apps" / "worker",
         )
         stack.callback(worker.stop)

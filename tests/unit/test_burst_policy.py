@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quire.burst.model import Decision, Observation, Pod, Work
+from quire.burst.model import Decision, Observation, Pod, PodPhase, Work
 from quire.burst.policy import PolicySettings, PolicyState, decide, wanted_pods
 
 SETTINGS = PolicySettings()
@@ -18,7 +18,7 @@ TICK = 15.0
 
 
 def pod(
-    name: str = "a", phase: str = "ready", *, busy: bool = False, created_at: float = 0.0, price: float = 0.5
+    name: str = "a", phase: PodPhase = "ready", *, busy: bool = False, created_at: float = 0.0, price: float = 0.5
 ) -> Pod:
     return Pod(name, name, phase, created_at, price, busy, None if busy or phase == "booting" else created_at)
 

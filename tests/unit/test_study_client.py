@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from quire import errors
 from quire.settings import Settings
+from study import bounded_answer
 from study import client as study_client
 from study.answers import AnswerModel
 from study.client import LlmClient, Prompt, Tokens, json_in
@@ -123,9 +124,10 @@ def test_an_answer_that_does_not_fit_is_repaired(server: LlmServer):
         Fault(content=None),
         Fault(content="\x00"),
         Fault(drop=True, content="x" * 2000),
+        Fault(drop=True, content="x" * 200, drip=0.0),
         Fault(content='{"name": "re', finish_reason="length"),
     ],
-    ids=lambda fault: f"{fault.status}-{(fault.raw or b'')[:12]!r}-{fault.finish_reason}-{fault.drop}",
+    ids=lambda fault: f"{fault.status}-{(fault.raw or b'')[:12]!r}-{fault.finish_reason}-{fault.drop}-{fault.drip}",
 )
 def test_what_may_be_better_next_time_is_tried_again(server: LlmServer, fault: Fault):
     server.faults = [fault]
@@ -138,6 +140,26 @@ def test_a_slow_server_is_not_waited_for(server: LlmServer):
     begun_at = time.monotonic()
     assert ask(server, quire_llm_timeout_seconds=0.3).name == "red"
     assert time.monotonic() - begun_at < 2
+
+
+def test_an_answer_may_come_in_pieces_but_not_for_ever(server: LlmServer):
+    good = json.dumps(GOOD)
+    server.faults = [Fault(content=good, drip=0.001)]
+    assert ask(server).name == "red"
+    assert len(server.asked) == 1
+    # Each piece comes in time, all of them together do not.
+    server.faults = [Fault(content=good, drip=0.3)]
+    begun_at = time.monotonic()
+    assert ask(server, quire_llm_timeout_seconds=0.5).name == "red"
+    assert time.monotonic() - begun_at < 4
+    assert len(server.asked) == 3
+
+
+def test_an_answer_has_a_largest_size(server: LlmServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounded_answer, "MOST_BYTES", 2000)
+    server.faults = [Fault(content="x" * 3000)]
+    assert ask(server).name == "red"
+    assert len(server.asked) == 2
 
 
 def test_a_pause_that_is_asked_for_is_kept(server: LlmServer):

@@ -30,6 +30,9 @@ class Folder:
 
     pages: list[PageText]
     answers: dict[str, str] = field(default_factory=dict)
+    remembered: dict[str, str] = field(default_factory=dict)
+    # Numbers of pages that were looked at, each time.
+    looked_at: list[int] = field(default_factory=list)
     most_requests: int = 10_000
     windows: int = 0
 
@@ -37,13 +40,17 @@ class Folder:
         return ((page.page_number, page.text) for page in self.pages)
 
     def read(self, numbers: Sequence[int]) -> list[PageText]:
+        self.looked_at += numbers
         return [page for page in self.pages if page.page_number in numbers]
 
     def kept(self, step: str) -> str | None:
-        return self.answers.get(step)
+        return self.remembered.get(step) or self.answers.get(step)
 
     def keep(self, step: str, answer: str) -> None:
         self.answers[step] = answer
+
+    def remember(self, step: str, found: str) -> None:
+        self.remembered[step] = found
 
     def begin_request(self) -> None:
         self.most_requests -= 1
@@ -229,6 +236,9 @@ def test_answers_that_are_there_are_not_asked_for_again(server: LlmServer):
     folder.most_requests = 1
     assert make(maker_of(server, folder, **options), SummaryOptions()) == whole
     assert len(server.asked) == 2 * asked
+    # Nor are quotes looked for again: a window is looked at until it is done, however many turns it takes in all.
+    assert Counter(folder.looked_at).most_common(1)[0][1] <= 3
+    assert len(folder.looked_at) < 3 * 40
 
 
 def test_a_window_that_is_too_long_after_all_is_asked_about_in_halves(server: LlmServer):

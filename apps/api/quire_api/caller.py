@@ -44,6 +44,7 @@ class Caller:
     key_id: UUID | None = None
     requests_per_minute: int | None = None
     pages_per_day: int | None = None
+    tokens_per_day: int | None = None
 
 
 class _Remembered:
@@ -148,6 +149,24 @@ def require_quota(caller: Caller) -> None:
         )
 
 
+def require_token_quota(caller: Caller) -> None:
+    """Return if the caller may have more study aids made today.
+
+    Raises:
+        QuotaExceeded: the tokens of this day are used up.
+    """
+    if caller.tokens_per_day is None or caller.owner is None:
+        return
+    with statements() as session:
+        used, seconds_left = limits.tokens_today(session, caller.owner)
+    if used >= caller.tokens_per_day:
+        raise QuotaExceeded(
+            f"Study aids have used {used:,} tokens today, and may use {caller.tokens_per_day:,}. Ask again after "
+            "midnight (UTC), or ask for a larger quota.",
+            math.ceil(seconds_left),
+        )
+
+
 def _require_scope(caller: Caller, scope: str) -> None:
     if not caller.scopes & {scope, "admin"}:
         raise Forbidden(f"This key may not do that: it has no scope {scope}.")
@@ -203,6 +222,7 @@ def _find_caller(secret: str, digest: bytes) -> Caller:
         key.id,
         key.requests_per_minute,
         key.pages_per_day,
+        key.tokens_per_day,
     )
     _remembered.put(digest, caller)
     return caller

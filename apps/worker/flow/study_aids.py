@@ -33,11 +33,12 @@ from quire.contracts import (
     SummaryRequest,
 )
 from quire.database import artifacts, documents, page_listing
-from quire.database.artifacts import Claim, Used
+from quire.database.artifacts import Claim, TokensUsed, Used
 from quire.database.engine import transaction
 from quire.errors import DocumentNotFound, LlmBudgetExceeded, LlmUnavailable, LlmUnreachable, QuireError
 from quire.settings import Settings
-from quire.telemetry import tracing
+from quire.study_aids import Flashcards, Quiz, Summary
+from quire.telemetry import meters, tracing
 from study import prompts
 from study.client import LlmClient, Tokens
 from study.make import make
@@ -127,17 +128,21 @@ class StudyAids:
             logger.error("study aid %s cannot be made: %s\n%s", taken.artifact_id, type(error).__name__, places)
             self._fail(taken, QuireError("An error in Quire; the worker's log has the details."))
         else:
-            finish = partial(
-                artifacts.finish,
-                taken=taken,
-                result=made.model_dump(mode="json", exclude_none=True),
-                model=self.settings.openai_model,
-                prompt_version=prompts.VERSION,
-                timings={"last_turn": round(time.monotonic() - begun_at, 3)},
-            )
-            record(self.database, finish, self.draining)
+            self._finish(taken, made, time.monotonic() - begun_at)
         finally:
             client.close()
+
+    def _finish(self, taken: Claim, made: Summary | Flashcards | Quiz, seconds: float) -> None:
+        finish = partial(
+            artifacts.finish,
+            taken=taken,
+            result=made.model_dump(mode="json", exclude_none=True),
+            model=self.settings.openai_model,
+            prompt_version=prompts.VERSION,
+            timings={"last_turn": round(seconds, 3)},
+        )
+        if record(self.database, finish, self.draining):
+            meters.record_study_aid(made.kind, "completed", made.dropped)
 
     def _count(self, taken: Claim, tokens: Tokens) -> None:
         prices = self.settings.quire_llm_input_price, self.settings.quire_llm_output_price
@@ -145,13 +150,16 @@ class StudyAids:
         if prices[0] is not None and prices[1] is not None:
             cost = (tokens.input * prices[0] + tokens.output * prices[1]) / _MILLION
         used = Used(tokens.requests, tokens.input, tokens.output, cost)
+        meters.record_llm_tokens(tokens.input, tokens.output)
         # An answer that is paid for must not be lost because Postgres is away for a moment.
         record(self.database, partial(artifacts.count, taken=taken, used=used), self.draining)
 
     def _fail(self, taken: Claim, error: QuireError) -> None:
         logger.info("study aid %s failed: %s", taken.artifact_id, error.code)
         with transaction(self.database) as session:
-            artifacts.fail(session, taken, error, unavailable=isinstance(error, LlmUnavailable))
+            failed = artifacts.fail(session, taken, error, unavailable=isinstance(error, LlmUnavailable))
+        if failed:
+            meters.record_study_aid(taken.kind, error.code)
 
     def _put_off(self, taken: Claim, *, begun: bool = False) -> None:
         with transaction(self.database) as session:
@@ -163,7 +171,8 @@ class StudyAids:
             artifact = artifacts.get(session, taken.document_id, taken.artifact_id)
             attempts = artifact.attempts if artifact is not None else 0
             if attempts >= self.settings.quire_page_attempts:
-                artifacts.fail(session, taken, error)
+                if artifacts.fail(session, taken, error):
+                    meters.record_study_aid(taken.kind, error.code)
                 return
             pause = max(error.wait, _FIRST_PAUSE_SECONDS * 2**attempts)
             artifacts.put_off(session, taken, seconds=min(pause, _LONGEST_PAUSE_SECONDS))
@@ -192,26 +201,19 @@ class _Steps:
         with self._lock:
             self.paid += 1
 
+    def remember(self, step: str, found: str) -> None:
+        remember = partial(artifacts.remember, taken=self.taken, step=step, found=found)
+        if not record(self.aids.database, remember, self.aids.draining):
+            raise _LeaseLost
+
     def begin_request(self) -> None:
         self._require_lease()
         seconds = time.monotonic() - self.begun_at
         if self.aids.draining() or (self.paid and seconds >= self.aids.settings.quire_ticket_seconds):
             raise GiveWay
-        settings = self.aids.settings
-        if settings.quire_llm_document_tokens is None and settings.quire_llm_owner_tokens is None:
-            return
         with transaction(self.aids.database) as session:
-            of_document, today = artifacts.tokens_used(session, self.taken)
-        if settings.quire_llm_document_tokens is not None and of_document >= settings.quire_llm_document_tokens:
-            raise LlmBudgetExceeded(
-                f"The study aids of this document have used {of_document:,} tokens, and may use "
-                f"{settings.quire_llm_document_tokens:,}. Raise QUIRE_LLM_DOCUMENT_TOKENS, and make this again."
-            )
-        if settings.quire_llm_owner_tokens is not None and today >= settings.quire_llm_owner_tokens:
-            raise LlmBudgetExceeded(
-                f"Study aids have used {today:,} tokens today, and may use {settings.quire_llm_owner_tokens:,}. Make "
-                "this again after midnight (UTC), or raise QUIRE_LLM_OWNER_TOKENS."
-            )
+            used = artifacts.tokens_used(session, self.taken)
+        _require_tokens(self.aids.settings, used)
 
     def plan(self, windows: int) -> None:
         with transaction(self.aids.database) as session:
@@ -220,6 +222,29 @@ class _Steps:
     def _require_lease(self) -> None:
         if self.heartbeat.lost:
             raise _LeaseLost
+
+
+def _require_tokens(settings: Settings, used: TokensUsed) -> None:
+    """Return if another request may be paid for.
+
+    Raises:
+        LlmBudgetExceeded: tokens are used up; the message says whose, and what to do.
+    """
+    most = settings.quire_llm_document_tokens
+    if most is not None and used.of_document >= most:
+        raise LlmBudgetExceeded(
+            f"The study aids of this document have used {used.of_document:,} tokens, and may use {most:,}. Raise "
+            "QUIRE_LLM_DOCUMENT_TOKENS, and make this again."
+        )
+    for most, remedy in (
+        (settings.quire_llm_owner_tokens, "raise QUIRE_LLM_OWNER_TOKENS"),
+        (used.allowed, "ask for a larger quota (quire keys create --tokens-per-day)"),
+    ):
+        if most is not None and used.today >= most:
+            raise LlmBudgetExceeded(
+                f"Study aids have used {used.today:,} tokens today, and may use {most:,}. Make this again after "
+                f"midnight (UTC), or {remedy}."
+            )
 
 
 @dataclass(frozen=True)
@@ -243,8 +268,9 @@ class _Pages:
         wanted = sorted(set(numbers))
         pages: list[PageText] = []
         while wanted:
+            most = min(_PAGES_AT_ONCE, wanted[-1] - wanted[0] + 1)
             with transaction(self.database) as session:
-                found = documents.read_pages(session, self.document_id, after=wanted[0] - 1, most=_PAGES_AT_ONCE)
+                found = documents.read_pages(session, self.document_id, after=wanted[0] - 1, most=most)
             if not found:
                 break
             pages += [page for page in found if page.page_number in wanted]

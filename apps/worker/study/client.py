@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
+import httpx
 import openai
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel, ValidationError
@@ -29,8 +30,11 @@ from quire.errors import (
     LlmRefused,
     LlmUnavailable,
     LlmUnreachable,
+    QuireError,
 )
 from quire.settings import Settings
+from quire.telemetry import meters
+from study.bounded_answer import bounding
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -101,6 +105,13 @@ class _Again(Exception):
         self.why, self.wait = why, wait
 
 
+_OUTCOMES: Final[dict[type[Exception], str]] = {
+    _Unusable: "unusable",
+    _Simpler: "unsupported",
+    _Again: "unreachable",
+}
+
+
 @dataclass
 class LlmClient:
     """A model at an endpoint. Any number of threads may ask it at once.
@@ -121,10 +132,14 @@ class LlmClient:
                 "No language model is set up. Set OPENAI_API_KEY for the workers of the default queue (and "
                 "OPENAI_BASE_URL for an endpoint of your own), then make this again."
             )
+        seconds = self.settings.quire_llm_timeout_seconds
+        # The package takes clients of this library, whatever its own types say.
+        http: Any = httpx.Client(timeout=seconds, follow_redirects=True, event_hooks={"response": [bounding(seconds)]})
         self._client = openai.OpenAI(
             api_key=key.get_secret_value(),
             base_url=self.settings.openai_base_url,
-            timeout=self.settings.quire_llm_timeout_seconds,
+            timeout=seconds,
+            http_client=http,
             # Tried again here, where the cause, the pauses and the whole time are known.
             max_retries=0,
         )
@@ -146,7 +161,22 @@ class LlmClient:
         return _Asking(self, prompt, answer).until_usable()
 
     def send(self, mode: Mode, messages: Sequence[dict[str, str]], answer: type[BaseModel], room: int) -> str:
-        """One request; the text of its answer. Errors are those of `_Asking`, or typed."""
+        """One request, which is counted; the text of its answer. Errors are those of `_Asking`, or typed."""
+        begun_at, outcome = time.monotonic(), "internal"
+        try:
+            text = self._send(mode, messages, answer, room)
+            outcome = "answered"
+        except (_Unusable, _Simpler, _Again) as error:
+            outcome = _OUTCOMES[type(error)]
+            raise
+        except QuireError as error:
+            outcome = error.code
+            raise
+        finally:
+            meters.record_llm_request(outcome, time.monotonic() - begun_at)
+        return text
+
+    def _send(self, mode: Mode, messages: Sequence[dict[str, str]], answer: type[BaseModel], room: int) -> str:
         try:
             # Not `chat.completions.parse`: it raises away what was used where an answer is cut off.
             completion = self._client.chat.completions.create(

@@ -40,7 +40,7 @@ def make_flashcards(maker: Maker, options: FlashcardOptions) -> Flashcards:
     def work(share: tuple[Window, int]) -> Checked[Flashcard]:
         window, count = share
         prompt = partial(prompts.flashcards, options=options, count=count)
-        return maker.items(window, count, prompt, Cards, lambda answer: answer.cards, _check, _key)
+        return maker.items(window, count, prompt, Cards, lambda answer: answer.cards, _check, _key, Flashcard)
 
     found = merged(maker.over(shares(maker.windows(), options.count), work), options.count, _key)
     return Flashcards(cards=tuple(found.items), dropped=found.dropped)

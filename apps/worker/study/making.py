@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -25,6 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
 T = TypeVar("T")
 Item = TypeVar("Item", bound=BaseModel)
+Shown = TypeVar("Shown", bound=BaseModel)
 
 # Some items will be dropped: so many times more are asked for.
 _MARGIN: Final = 1.3
@@ -54,6 +56,9 @@ class Steps(Protocol):
 
     def keep(self, step: str, answer: str) -> None:
         """Keep an answer. May raise, where there is no use in going on."""
+
+    def remember(self, step: str, found: str) -> None:
+        """Keep what follows from answers, and is as good as they are. May raise as `keep` does."""
 
     def begin_request(self) -> None:
         """Return if another request may be sent now.
@@ -152,13 +157,35 @@ class Maker:
         prompt: Callable[[Sequence[tuple[int, str]]], Prompt],
         answer: type[M],
         items_of: Callable[[M], Sequence[Item]],
+        check: Callable[[Item, Grounding], Shown | Rejected],
+        key: Callable[[Shown], str],
+        shown: type[Shown],
+    ) -> Checked[Shown]:
+        """At most `count` items about a window that may be shown; those that may not are asked for once more.
+
+        Whoever goes on with a long document finds them again, and need not look for all the quotes once more.
+        """
+        # What is asked about the window is in the instructions, whatever its text.
+        asked = prompt([])
+        step = Prompt(asked.system, window.digest).digest(self.settings.openai_model, answer)
+        kept = self.steps.kept(step)
+        if kept is not None:
+            return _read(kept, shown)
+        found = self._items(window, count, prompt, answer, items_of, check, key)
+        self.steps.remember(step, _written(found))
+        return found
+
+    def _items(
+        self,
+        window: Window,
+        count: int,
+        prompt: Callable[[Sequence[tuple[int, str]]], Prompt],
+        answer: type[M],
+        items_of: Callable[[M], Sequence[Item]],
         check: Callable[[Item, Grounding], T | Rejected],
         key: Callable[[T], str],
     ) -> Checked[T]:
-        """At most `count` items about a window that may be shown; those that may not are asked for once more.
-
-        A window that is too long after all for the model is asked about in halves.
-        """
+        """The same. A window that is too long after all for the model is asked about in halves."""
         pages = {page.page_number: page for page in self.pages.read([part.page_number for part in window.parts])}
         texts = {number: page.text for number, page in pages.items()}
         grounding = Grounding(pages.values())
@@ -225,6 +252,16 @@ def merged(parts: Sequence[Checked[T]], count: int, key: Callable[[T], str]) -> 
     if found > count:
         return Checked([checked.items[index * found // count] for index in range(count)], dropped)
     return Checked(checked.items, dropped)
+
+
+def _written(found: Checked[Shown]) -> str:
+    items = [item.model_dump(mode="json") for item in found.items]
+    return json.dumps({"items": items, "dropped": found.dropped.model_dump()})
+
+
+def _read(text: str, shown: type[Shown]) -> Checked[Shown]:
+    found = json.loads(text)
+    return Checked([shown.model_validate(item) for item in found["items"]], Dropped.model_validate(found["dropped"]))
 
 
 def _sorted_out(found: Sequence[T | Rejected], key: Callable[[T], str]) -> tuple[Checked[T], list[Rejected]]:

@@ -58,7 +58,7 @@ def make_quiz(maker: Maker, options: QuizOptions) -> Quiz:
         window, count = share
         prompt = partial(prompts.quiz, options=options, count=count)
         check = partial(_check, kinds=options.kinds)
-        return maker.items(window, count, prompt, Questions, lambda answer: answer.questions, check, _key)
+        return maker.items(window, count, prompt, Questions, lambda answer: answer.questions, check, _key, QuizQuestion)
 
     found = merged(maker.over(shares(maker.windows(), options.count), work), options.count, _key)
     return Quiz(questions=tuple(found.items), dropped=found.dropped)

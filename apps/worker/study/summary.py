@@ -72,7 +72,7 @@ def make_summary(maker: Maker, options: SummaryOptions) -> Summary:
 
     def work(window: Window) -> Checked[_Headed]:
         prompt = partial(prompts.summary, options=options, count=count, part=is_part)
-        return maker.items(window, count, prompt, Points, lambda answer: answer.points, _check, _key)
+        return maker.items(window, count, prompt, Points, lambda answer: answer.points, _check, _key, _Headed)
 
     found = merged(maker.over(windows, work), len(windows) * count, _key)
     if options.style == "sections":

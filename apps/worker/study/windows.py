@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from quire.settings import Settings
@@ -32,10 +33,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Window:
-    """Neighbouring pages, or parts of pages, that are asked about together. `tokens` is an estimate."""
+    """Neighbouring pages, or parts of pages, that are asked about together. `tokens` is an estimate.
+
+    `digest` is the SHA-256 of its page numbers and text as hex; empty for a part of a window.
+    """
 
     parts: tuple[Part, ...]
     tokens: int
+    digest: str = ""
 
     @property
     def first_page(self) -> int:
@@ -67,15 +72,16 @@ def plan_windows(texts: Iterable[tuple[int, str]], most: int) -> list[Window]:
     """
     windows: list[Window] = []
     parts: list[Part] = []
-    tokens = 0
-    for part, cost in _parts(texts, most):
+    tokens, digest = 0, sha256()
+    for part, cost, text in _parts(texts, most):
         if parts and tokens + cost > most:
-            windows.append(Window(tuple(parts), tokens))
-            parts, tokens = [], 0
+            windows.append(Window(tuple(parts), tokens, digest.hexdigest()))
+            parts, tokens, digest = [], 0, sha256()
         parts.append(part)
         tokens += cost
+        digest.update(f"{part.page_number}\0{len(text)}\0{text}".encode("utf-8", "replace"))
     if parts:
-        windows.append(Window(tuple(parts), tokens))
+        windows.append(Window(tuple(parts), tokens, digest.hexdigest()))
     return windows
 
 
@@ -103,10 +109,11 @@ def _window(pieces: list[tuple[Part, int]]) -> Window:
     return Window(tuple(part for part, _ in pieces), sum(cost for _, cost in pieces))
 
 
-def _parts(texts: Iterable[tuple[int, str]], most: int) -> Iterator[tuple[Part, int]]:
+def _parts(texts: Iterable[tuple[int, str]], most: int) -> Iterator[tuple[Part, int, str]]:
     for number, text in texts:
         if text.strip():
-            yield from _pieces(number, text, most)
+            for part, cost in _pieces(number, text, most):
+                yield part, cost, text[part.start : part.end]
 
 
 def _pieces(number: int, text: str, most: int) -> Iterator[tuple[Part, int]]:

@@ -32,6 +32,7 @@ def create_key(
     scopes: Sequence[str] = USUAL_SCOPES,
     requests_per_minute: int | None = None,
     pages_per_day: int | None = None,
+    tokens_per_day: int | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key and its secret, which is not kept: show it once. Keys of one owner see the same documents.
@@ -44,7 +45,7 @@ def create_key(
         raise InvalidPayload(f"Scopes are {', '.join(SCOPES)}; not {', '.join(unknown) or 'none'}.")
     if not owner.strip() or not name.strip():
         raise InvalidPayload("A key needs a name and an owner.")
-    if any(limit is not None and limit <= 0 for limit in (requests_per_minute, pages_per_day)):
+    if any(limit is not None and limit <= 0 for limit in (requests_per_minute, pages_per_day, tokens_per_day)):
         raise InvalidPayload("Limits of a key are positive numbers.")
     secret = _BEGINNING + secrets.token_urlsafe(_SECRET_BYTES)
     key = ApiKey(
@@ -56,6 +57,7 @@ def create_key(
         scopes=list(dict.fromkeys(scopes)),
         requests_per_minute=requests_per_minute,
         pages_per_day=pages_per_day,
+        tokens_per_day=tokens_per_day,
         expires_at=expires_at,
     )
     session.add(key)

@@ -6,7 +6,7 @@ the page's image (`quire.contracts`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -80,6 +80,10 @@ class Dropped(Contract):
     def plus(self, other: Dropped) -> Dropped:
         """The sums of both."""
         return Dropped(**{name: getattr(self, name) + getattr(other, name) for name in Dropped.model_fields})
+
+
+# Why items are not shown: the other fields of `Dropped` are no reasons.
+DROP_REASONS: Final = ("quote_not_found", "duplicate", "answer_not_in_options", "incomplete")
 
 
 class Summary(Contract):

@@ -22,7 +22,7 @@ from quire.database.tables import Artifact, Document
 from quire.errors import ArtifactBusy, ArtifactNotFound, DatabaseUnreachable, DocumentNotFound
 from quire.study_aids import STUDY_AID, StudyAid
 from quire_api import problems
-from quire_api.caller import Caller, CurrentCaller
+from quire_api.caller import Caller, CurrentCaller, require_token_quota
 from quire_api.routers.documents import NOT_FOUND
 from quire_api.visible import visible_document
 
@@ -92,6 +92,7 @@ class ArtifactList(BaseModel):
 @router.post("", status_code=202, summary="Ask for a study aid")
 def create(document_id: UUID, asked: StudyRequest, caller: CurrentCaller) -> ArtifactView:
     """Have a study aid made when the document has been read. Asked for again with equal options it is the same one."""
+    require_token_quota(caller)
     with transaction() as session:
         visible_document(session, document_id, caller)
         artifact_id = artifacts.request(session, document_id, asked)
@@ -125,6 +126,7 @@ def get_one(document_id: UUID, artifact_id: UUID, caller: CurrentCaller) -> Arti
 @router.post("/{artifact_id}/rerun", status_code=202, responses=_NOT_FOUND | _BUSY, summary="Make it again")
 def rerun(document_id: UUID, artifact_id: UUID, caller: CurrentCaller) -> ArtifactView:
     """Make a study aid again; one that failed goes on where it did."""
+    require_token_quota(caller)
     with transaction() as session:
         _require(session, document_id, artifact_id, caller)
         if not artifacts.rerun(session, artifact_id):

@@ -30,7 +30,7 @@ from quire.errors import AlreadyEnded, InvalidPayload, NothingFailed
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api import problems
-from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota
+from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota, require_token_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object, accept_url
@@ -154,6 +154,8 @@ async def create(
 
 def _store(file: UploadFile, options: ReadingOptions, caller: Caller, idempotency_key: str | None) -> StoredUpload:
     require_quota(caller)
+    if options.follow_ups:
+        require_token_quota(caller)
     owner = owner_of(options.owner, caller)
     request_key = RequestKey.of(owner, idempotency_key, options)
     return store_upload(
@@ -185,6 +187,8 @@ async def import_document(
 
 def _import(source: Import, caller: Caller, idempotency_key: str | None) -> DocumentView:
     require_quota(caller)
+    if source.follow_ups:
+        require_token_quota(caller)
     owner = owner_of(source.owner, caller)
     settings, store, options = get_settings(), get_store(), source.ocr_options()
     request_key = RequestKey.of(owner, idempotency_key, source)

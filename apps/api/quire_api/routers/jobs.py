@@ -18,7 +18,7 @@ from quire.job import Job
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api import problems
-from quire_api.caller import CurrentCaller, owner_of, require_quota
+from quire_api.caller import CurrentCaller, owner_of, require_quota, require_token_quota
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object
 from quire_api.routers.documents import IdempotencyKey, ReadingOptions
@@ -60,6 +60,8 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 def submit(submission: Submission, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> Submitted:
     """Queue an object that is in the store. It is accepted while Redis is down, too, and read when that is back."""
     require_quota(caller)
+    if submission.follow_ups:
+        require_token_quota(caller)
     owner = owner_of(submission.owner, caller)
     call_id = accept_object(
         submission.key,

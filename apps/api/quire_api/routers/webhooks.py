@@ -38,7 +38,7 @@ class NewEndpoint(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: WebAddress
-    events: list[webhooks.Event] = Field(list(webhooks.EVENTS), min_length=1, max_length=len(webhooks.EVENTS))
+    events: list[webhooks.Event] = Field(list(webhooks.USUAL_EVENTS), min_length=1, max_length=len(webhooks.EVENTS))
     owner: Owner = Field("", description="Whose documents; with a key that is not an admin's, its own owner.")
 
 

@@ -15,7 +15,7 @@ import typer
 from quire.cli.api import Api, Json
 from quire.cli.exit_codes import ExitCode, UsageError
 from quire.cli.output import JsonOption, console, messages, pages_of, print_document, print_json, print_table
-from quire.cli.progress import ByteBar, PageBar
+from quire.cli.progress import ByteBar, CountBar
 from quire.settings import load_settings
 
 IdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the document.")]
@@ -162,7 +162,7 @@ def export(
     params = {} if page is None else {"page": page}
     path = f"/documents/{document_id}/export/{format_.value}"
     with Api(load_settings()) as api:
-        size = _download(api, path, params, output)
+        size = save_download(api, path, params, output)
     if output is not None and as_json:
         print_json({"id": str(document_id), "format": format_.value, "file": str(output), "bytes": size})
     elif output is not None:
@@ -200,7 +200,7 @@ def _upload(api: Api, file: Path, options: Json, headers: dict[str, str]) -> Jso
 
 
 def _follow(api: Api, document_id: object) -> Json:
-    with PageBar() as bar:
+    with CountBar("pages") as bar:
         document: Json = {}
         for document in api.follow(document_id):
             bar.show(document["pages_done"] + document["pages_failed"], document["pages_total"])
@@ -224,7 +224,7 @@ def _listed(api: Api, filters: Json, limit: int) -> Iterator[Json]:
             return
 
 
-def _download(api: Api, path: str, params: Json, output: Path | None) -> int:
+def save_download(api: Api, path: str, params: Json, output: Path | None) -> int:
     """Write an answer's body to a file, which is there once it is complete, or to stdout; its size in bytes."""
     size = 0
     with ExitStack() as stack:

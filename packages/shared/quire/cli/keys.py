@@ -37,6 +37,7 @@ def create(
     ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
     pages_per_day: Annotated[int | None, typer.Option(min=1)] = None,
+    tokens_per_day: Annotated[int | None, typer.Option(min=1, help="That study aids may use.")] = None,
     expires_in_days: Annotated[int | None, typer.Option(min=1)] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,6 +55,7 @@ def create(
             scopes=[each.value for each in scope] if scope else keys.USUAL_SCOPES,
             requests_per_minute=requests_per_minute,
             pages_per_day=pages_per_day,
+            tokens_per_day=tokens_per_day,
             expires_at=expires_at,
         )
     if as_json:
@@ -106,6 +108,7 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "scopes": list(key.scopes),
         "requests_per_minute": key.requests_per_minute,
         "pages_per_day": key.pages_per_day,
+        "tokens_per_day": key.tokens_per_day,
         "created_at": _time(key.created_at),
         "expires_at": _time(key.expires_at),
         "revoked_at": _time(key.revoked_at),

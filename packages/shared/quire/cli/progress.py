@@ -24,16 +24,16 @@ def _progress(*columns: ProgressColumn) -> Progress:
     return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
 
 
-class PageBar:
-    """A bar of pages, for as long as the `with` block lasts."""
+class CountBar:
+    """A bar of pages, or of other things that are counted, for as long as the `with` block lasts."""
 
-    def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("pages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    def __init__(self, what: str) -> None:
+        columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = _progress(*columns)
-        self._task = self._progress.add_task("pages", total=None)
+        self._task = self._progress.add_task(what, total=None)
 
     def show(self, finished: int, total: int | None) -> None:
-        """So many pages are finished, of so many; None while that is not known."""
+        """So many are finished, of so many; None while that is not known."""
         self._progress.update(self._task, total=total, completed=finished)
 
     def __enter__(self) -> Self:

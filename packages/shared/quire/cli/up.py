@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from quire.cli.exit_codes import UsageError
 from quire.cli.output import console
-from quire.cli.progress import PageBar
+from quire.cli.progress import CountBar
 from quire.cli.samples import make_samples
 from quire.contracts import Detection
 from quire.embedded.stack import Stack
@@ -90,7 +90,7 @@ def _show(stack: Stack, path: Path) -> bool:
 
 def _watch(stack: Stack, api: httpx.Client, task_id: str) -> dict[str, Any]:
     """Poll until the task ends, with a bar of pages."""
-    with PageBar() as bar:
+    with CountBar("pages") as bar:
         while True:
             task: dict[str, Any] = api.get(f"/api/v1/ocr/results/{task_id}").json()
             bar.show(task["pages_done"] + task["pages_failed"], task.get("pages_total"))

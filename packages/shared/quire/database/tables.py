@@ -405,3 +405,52 @@ class Worker(Base):
         Index("workers_seen", "seen_at"),
         Index("workers_pod", "pod_id", postgresql_where=sql("pod_id IS NOT NULL")),
     )
+
+
+class BurstState(Base):
+    """What the controller of rented capacity remembers: the one row there is.
+
+    `fence` is raised by every controller that begins to act: whoever knows an older number does nothing any more.
+    `policy` is `quire.burst.policy.PolicyState`, `rates` is `quire.burst.rates.Rates`, both as JSON. With `stopped`
+    nothing is rented.
+    """
+
+    __tablename__ = "burst_state"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    fence: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    stopped: Mapped[bool] = mapped_column(Boolean, server_default=sql("false"))
+    policy: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    rates: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=sql("'{}'::jsonb"))
+    ticked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    decision: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (CheckConstraint("id = 1", name="burst_state_one"),)
+
+
+class BurstPod(Base):
+    """A rented pod, from before it is asked for until it is seen gone; then what it has cost.
+
+    `pod_id` is the platform's, None while its answer is not known. It costs `price_per_hour` USD from `created_at` to
+    `gone_at`; one that the platform never listed (`listed_at` is None) has cost nothing once it is gone. `missing_since`
+    is since when the platform has not listed it; `silent_since`, `idle_since` and `draining_since` are what the
+    controller has seen of its worker.
+    """
+
+    __tablename__ = "burst_pods"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    pod_id: Mapped[str | None] = mapped_column(Text)
+    price_per_hour: Mapped[float] = mapped_column()
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    listed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    missing_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    silent_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    idle_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    draining_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    gone_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index("burst_pods_there", "created_at", postgresql_where=sql("gone_at IS NULL")),
+        Index("burst_pods_gone", "gone_at"),
+    )

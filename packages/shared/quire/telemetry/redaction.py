@@ -42,8 +42,9 @@ class Redaction:
 
 def _known_secrets(settings: Settings) -> Iterator[str]:
     for _, value in settings:
-        if isinstance(value, SecretStr):
-            yield from (secret for secret in _forms(value.get_secret_value()) if len(secret) >= _SHORTEST)
+        for each in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(each, SecretStr):
+                yield from (secret for secret in _forms(each.get_secret_value()) if len(secret) >= _SHORTEST)
 
 
 def _forms(secret: str) -> Iterator[str]:
