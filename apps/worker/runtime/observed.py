@@ -77,7 +77,7 @@ class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]
         settings = get_settings()
         assert settings.quire_metrics_port is not None
         try:
-            self._stop = meters.serve(_folder_of(settings), settings.quire_metrics_port)
+            self._stop = meters.serve(_folder(), settings.quire_metrics_port)
         except SettingsError as error:
             logger.critical("%s", error.message)
             raise SystemExit(1) from None
@@ -90,12 +90,12 @@ class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=1)
-def _folder_of(settings: Settings) -> Path:
-    return _kept.enter_context(scratch_folder(settings))
+def _folder() -> Path:
+    return _kept.enter_context(scratch_folder(get_settings()))
 
 
 def _prepare_meters(**_: Any) -> None:
-    meters.prepare(_folder_of(get_settings()))
+    meters.prepare(_folder())
 
 
 def _begin_meters(**_: Any) -> None:

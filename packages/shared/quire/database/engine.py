@@ -31,8 +31,8 @@ CONNECT_ARGS: Final = {
     "tcp_user_timeout": 30_000,
 }
 
-# What Postgres does about a client that it does not hear of any more: one whose machine is gone, or that is halted, would
-# keep its locks, and everybody waits for them. By default for the two hours of the kernel, and without end.
+# What Postgres does about a client that it hears nothing of: one that is halted, or whose machine is gone, keeps its
+# locks, and everybody waits for them. By default without end, and for the two hours of the kernel.
 _SESSION: Final = """
     SET idle_in_transaction_session_timeout = '60s';
     SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
