@@ -105,8 +105,8 @@ def test_whatever_happens_to_a_question_it_is_asked_again(endpoint, client, faul
 
 def test_a_job_that_nobody_answers_for_in_time_is_uncertain(client):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client._client.base_url = httpx.URL(f"http://127.0.0.1:{silent.getsockname()[1]}/v2/ep1")
-        client._client.timeout = httpx.Timeout(0.2)
+        client._http._client.base_url = httpx.URL(f"http://127.0.0.1:{silent.getsockname()[1]}/v2/ep1")
+        client._http._client.timeout = httpx.Timeout(0.2)
         with pytest.raises(RunpodUncertain, match="ReadTimeout"):
             run(client)
 
@@ -114,7 +114,7 @@ def test_a_job_that_nobody_answers_for_in_time_is_uncertain(client):
 def test_a_job_that_was_never_sent_is_sent_again(client, pauses):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    client._client.base_url = httpx.URL(f"http://127.0.0.1:{port}/v2/ep1")
+    client._http._client.base_url = httpx.URL(f"http://127.0.0.1:{port}/v2/ep1")
     with pytest.raises(RunpodUnreachable, match="ConnectError"):
         run(client)
     assert len(pauses) == 3

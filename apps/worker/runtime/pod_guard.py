@@ -104,7 +104,7 @@ class _Guard:
         name = quote(settings.runpod_pod_id or "", safe="")
         self._start = Moment(folder / f"pod-{name}.started")
         self._work = Moment(folder / f"pod-{name}.worked")
-        self._answer = time.monotonic()
+        self._answer, self._taken = time.monotonic(), 0
         self._redis = redis.Redis.from_url(
             settings.broker_url, socket_timeout=_BROKER_SECONDS, socket_connect_timeout=_BROKER_SECONDS
         )
@@ -118,9 +118,10 @@ class _Guard:
 
     def _look(self) -> PodAge:
         # Before the broker is asked, which takes its time.
-        busy = retire.holds_tasks()
-        if busy:
+        busy, taken = retire.holds_tasks(), retire.tasks_taken()
+        if busy or taken != self._taken:
             self._work.set_to_now()
+            self._taken = taken
         try:
             self._redis.ping()
             self._answer = time.monotonic()
@@ -139,20 +140,27 @@ class _Guard:
 
 
 class Moment:
-    """A moment that outlives the process, as the time of a file; when the file is made, at first."""
+    """A moment that outlives the process, as the time of a file; when the file is made, at first.
+
+    Workers of the same pod share it: what one sets, the others see.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         if not file.exists():
             file.touch()
-        # The clock of the machine may be set while the process runs.
-        self._since = time.monotonic() - max(0.0, time.time() - file.stat().st_mtime)
+        self._stamp: float | None = None
+        self._since = 0.0
 
     def set_to_now(self) -> None:
         """It is now."""
-        self._since = time.monotonic()
         self._file.touch()
 
     def seconds_ago(self) -> float:
         """How long ago it is."""
+        stamp = self._file.stat().st_mtime
+        if stamp != self._stamp:
+            self._stamp = stamp
+            # Counted from here: the clock of the machine may be set meanwhile.
+            self._since = time.monotonic() - max(0.0, time.time() - stamp)
         return time.monotonic() - self._since

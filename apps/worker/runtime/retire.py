@@ -32,8 +32,7 @@ def takes_tasks(worker: Any) -> bool:
 
 def holds_tasks() -> bool:
     """Whether the worker of this process works on something, or has taken something to work on."""
-    # Those that began before the connection was lost are only among the active ones.
-    return bool(worker_state.reserved_requests or worker_state.active_requests)
+    return bool(worker_state.reserved_requests)
 
 
 def _cancel(consumer: Any) -> None:
@@ -48,3 +47,8 @@ def _cancel(consumer: Any) -> None:
     # Now, not before: what is given back must not come back to this worker.
     tell_processes_to_drain()
     logger.warning("the worker takes no more tasks: it was asked to drain")
+
+
+def tasks_taken() -> int:
+    """How many tasks this worker has taken since it began."""
+    return sum(worker_state.total_count.values())

@@ -324,6 +324,13 @@ class RunpodUnreachable(QuireError):
     retryable = True
 
 
+class RunpodNoCapacity(QuireError):
+    """RunPod has no machine of the kind that was asked for; nothing was done."""
+
+    code = "runpod_no_capacity"
+    retryable = True
+
+
 class RunpodUncertain(QuireError):
     """RunPod was asked for something that costs money, and it is not known whether it was done: the answer was lost."""
 

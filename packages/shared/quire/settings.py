@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quire.errors import BucketNotAllowed, SettingsError
@@ -120,7 +120,14 @@ class Settings(BaseSettings):
     quire_pod_idle_seconds: float = Field(900, ge=0)
     quire_pod_lifetime_seconds: float | None = Field(None, gt=0)
 
-    # Rented capacity: when, and how much (quire.burst.policy).
+    # Rented capacity: of which kind, when, and how much (quire.burst.policy).
+    quire_burst: Literal["off", "pods", "serverless"] = "off"
+    # Part of the names of pods: deployments that share an account need different ones. No hyphens, or the names of one
+    # could begin like those of another.
+    quire_burst_deployment: str = Field("main", pattern=r"^[a-z0-9]{1,24}$")
+    quire_burst_tick_seconds: float = Field(15, gt=0)
+    # What a pod takes for a page, until it has been seen.
+    quire_burst_page_seconds: float = Field(0.5, gt=0)
     runpod_api_key: SecretStr | None = None
     runpod_api_base_url: str = "https://api.runpod.io"
     quire_burst_cold_start_seconds: float = Field(90, gt=0)
@@ -133,6 +140,20 @@ class Settings(BaseSettings):
     # USD.
     quire_burst_max_per_hour: float = Field(5, ge=0)
     quire_burst_max_per_day: float = Field(25, ge=0)
+
+    # Rented capacity: pods. The first type that is on offer is taken.
+    runpod_pod_gpu_types: str = "NVIDIA GeForce RTX 4090,NVIDIA RTX A5000,NVIDIA L4"
+    runpod_pod_image: str | None = None
+    runpod_pod_template: str | None = None
+    runpod_pod_cloud: Literal["SECURE", "COMMUNITY", "ALL"] = "SECURE"
+    # The driver's, at least: with an older one the container never starts.
+    runpod_pod_cuda: str = Field("12.6", pattern=r"^\d+\.\d+$")
+    runpod_pod_disk_gb: int = Field(20, gt=0)
+    runpod_pod_registry_auth_id: str | None = None
+    # USD an hour that a pod may cost.
+    runpod_pod_max_price: float = Field(1.0, gt=0)
+    # Variables of the pods, as a JSON object.
+    runpod_pod_env: Json[dict[str, SecretStr]] = Field("{}", validate_default=True)
 
     # Rented capacity: a serverless endpoint.
     runpod_endpoint_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")

@@ -104,7 +104,7 @@ class RunpodHttp:
         if code >= 500:
             raise RunpodUncertain(f"RunPod's answer to {what} was lost (HTTP status {code}).")
         # Nothing of what it says: that may repeat what it was sent.
-        raise RunpodRefused(f"RunPod refused {what} (HTTP status {code}). Check RUNPOD_ENDPOINT_ID and the account.")
+        raise RunpodRefused(f"RunPod refused {what} (HTTP status {code}). Check the RUNPOD_ variables and the account.")
 
 
 def json_object(answer: httpx.Response | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from quire.cli import documents, keys, local, study, workers
+from quire.cli import burst, documents, keys, local, study, workers
 from quire.cli.exit_codes import ExitCode, exit_code_of
 from quire.cli.output import JsonOption, print_error
 from quire.errors import QuireError
@@ -32,6 +32,7 @@ app.command()(documents.retry)
 app.command()(documents.delete)
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
+app.add_typer(burst.app, name="burst")
 app.add_typer(workers.app, name="workers")
 
 

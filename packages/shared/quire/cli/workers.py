@@ -23,6 +23,7 @@ Since = Annotated[float, typer.Option(min=0, help="Seconds: the workers heard of
 @app.command("list")
 def list_(since: Since = _THERE_SECONDS, as_json: JsonOption = False) -> None:
     """Workers, the oldest first."""
+    # Here, because every command imports this module and only these need a database.
     from quire.database import workers
     from quire.database.engine import transaction
 
@@ -33,7 +34,7 @@ def list_(since: Since = _THERE_SECONDS, as_json: JsonOption = False) -> None:
             print_json(worker)
         return
     columns = ("name", "host", "queue", "pod_id", "processes", "state", "seen_seconds")
-    print_table(columns, [[_cell(worker[column]) for column in columns] for worker in found])
+    print_table(columns, [[worker[column] for column in columns] for worker in found])
 
 
 @app.command()
@@ -42,7 +43,6 @@ def drain(
     pod: Annotated[list[str] | None, typer.Option(help="All workers of this pod, for good. Several times.")] = None,
 ) -> None:
     """Ask workers to take no more tasks. They finish what they hold, and stay until they are stopped."""
-    # Here, because every command imports this module and only these need a database.
     from quire.database import workers
     from quire.database.engine import transaction
 
@@ -79,7 +79,3 @@ def _state(worker: SeenWorker) -> str:
     if worker.draining or worker.asked_to_drain:
         return "draining"
     return "busy" if worker.busy else "idle"
-
-
-def _cell(value: object) -> object:
-    return "" if value is None else value

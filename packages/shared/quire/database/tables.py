@@ -432,9 +432,9 @@ class BurstPod(Base):
     """A rented pod, from before it is asked for until it is seen gone; then what it has cost.
 
     `pod_id` is the platform's, None while its answer is not known. It costs `price_per_hour` USD from `created_at` to
-    `gone_at`; one that the platform never listed (`listed_at` is None) has cost nothing once it is gone. `missing_since`
-    is since when the platform has not listed it; `silent_since`, `idle_since` and `draining_since` are what the
-    controller has seen of its worker.
+    `gone_at`; one that the platform never listed (`listed_at` is None) has cost nothing once it is gone. The platform
+    has not listed it since `missing_since`; `silent_since`, `idle_since` and `draining_since` are what the controller
+    has seen of its worker.
     """
 
     __tablename__ = "burst_pods"

@@ -1,0 +1,1 @@
+"""Pods simulated: what arrives, what scales, what it costs and how long pages wait."""
