@@ -14,7 +14,7 @@ from quire.contracts import PageError, PageText
 from quire.errors import InvalidPayload
 from quire.exports.base import ExportInfo, with_failed
 from quire.exports.formats import FORMATS, write_export
-from quire.exports.markdown import escape_line
+from quire.structure.escaping import escape_line
 from tests.unit.exported import box, exported, failed, page_with, text_page
 
 

@@ -7,8 +7,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flow.pictures import KeepingPictures
 from flow.sources import fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
+from ocr.engines.by_options import engine_for
 from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
 from quire.errors import InvalidPayload, QuireError
@@ -41,6 +43,7 @@ class WholeDocument:
             raise InvalidPayload("follow_ups: study aids are kept in a database. Set DATABASE_URL, or leave them out.")
         bucket = self.settings.readable_bucket(payload.bucket)
         options = ReadOptions.resolve(payload.options(), self.settings)
+        engine = self._engine(options, task_id)
         pages: list[PageText] = []
         errors: list[PageError] = []
         first_error: QuireError | None = None
@@ -48,7 +51,7 @@ class WholeDocument:
             page_count = source.page_count
             numbers = wanted_pages(source, payload.options(), payload.page_number)
             wanted = [(page_in_source(source, number), number) for number in numbers]
-            for number, outcome in zip(numbers, page_outcomes(source, wanted, options, self.ocr()), strict=True):
+            for number, outcome in zip(numbers, page_outcomes(source, wanted, options, engine), strict=True):
                 if isinstance(outcome, PageText):
                     pages.append(outcome)
                 else:
@@ -57,6 +60,12 @@ class WholeDocument:
         if first_error is not None and not pages:
             raise first_error
         return self._result(payload, task_id, page_count, pages, errors)
+
+    def _engine(self, options: ReadOptions, task_id: str) -> OcrEngine:
+        engine = engine_for(self.ocr(), options)
+        if options.mode == "text":
+            return engine
+        return KeepingPictures(engine, self.store, self.settings.default_bucket, f"results/{task_id}/")
 
     def _result(
         self, payload: OcrPayload, task_id: str, page_count: int, pages: list[PageText], errors: list[PageError]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
-from quire.contracts import DocumentStatus, FollowUps, OcrOptions, Priority, StudyRequest
+from quire.contracts import DocumentStatus, FollowUps, Mode, OcrOptions, Priority, StudyRequest
 from quire.database import listing
 from quire.database.engine import transaction
 from quire.deletion import delete_document
@@ -90,10 +90,13 @@ class DocumentList(BaseModel):
 def reading_options(
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
     lang_hints: Annotated[list[str] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
-    mode: Annotated[Literal["text"], Form()] = "text",
+    mode: Annotated[Mode, Form(description="lines of text, or blocks, tables and pictures as well")] = "text",
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
+    doc_orientation: Annotated[bool, Form(description="find out how a page image is turned")] = False,
+    doc_unwarping: Annotated[bool, Form(description="flatten the image of a bent page")] = False,
+    textline_orientation: Annotated[bool, Form(description="find lines that are upside down")] = False,
     priority: Annotated[Priority, Form()] = "interactive",
     owner: Annotated[str, Form(max_length=255)] = "",
     follow_ups: Annotated[
@@ -110,6 +113,9 @@ def reading_options(
             text_layer=text_layer,
             dpi=dpi,
             min_confidence=min_confidence,
+            doc_orientation=doc_orientation,
+            doc_unwarping=doc_unwarping,
+            textline_orientation=textline_orientation,
             priority=priority,
             owner=owner,
             follow_ups=read_follow_ups(follow_ups or []),
