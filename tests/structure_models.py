@@ -44,14 +44,18 @@ def save(folder: Path, name: str, graph: onnx.GraphProto, meta: dict[str, Any] |
 
 
 def detector(folder: Path, name: str, found: Sequence[Found]) -> Path:
-    """A detector that finds these boxes on every page of a batch, which is one page."""
+    """A detector that finds these boxes on every page of a batch."""
     boxes = np.asarray(found, np.float32).reshape(-1, 6)
     graph = helper.make_graph(
         [
             _constant("answer", boxes),
             _constant("count", np.array([len(boxes)], np.int32)),
-            *_used("image", "answer", "boxes"),
-            helper.make_node("Identity", ["count"], ["num"]),
+            _constant("one", np.array([1], np.int64)),
+            helper.make_node("Shape", ["image"], ["pages"], start=0, end=1),
+            helper.make_node("Concat", ["pages", "one"], ["times"], axis=0),
+            helper.make_node("Tile", ["answer", "times"], ["answers"]),
+            *_used("image", "answers", "boxes"),
+            helper.make_node("Tile", ["count", "pages"], ["num"]),
         ],
         name,
         [_input("im_shape", [None, 2]), _input("image", [None, 3, None, None]), _input("scale_factor", [None, 2])],
@@ -61,10 +65,16 @@ def detector(folder: Path, name: str, found: Sequence[Found]) -> Path:
 
 
 def classifier(folder: Path, name: str, scores: Sequence[float]) -> Path:
-    """A classifier that gives every image of a batch of one these scores."""
-    answer = np.asarray([scores], np.float32)
+    """A classifier that gives every image these scores."""
     graph = helper.make_graph(
-        [_constant("answer", answer), *_used("x", "answer", "scores")],
+        [
+            _constant("answer", np.asarray([scores], np.float32)),
+            _constant("one", np.array([1], np.int64)),
+            helper.make_node("Shape", ["x"], ["images"], start=0, end=1),
+            helper.make_node("Concat", ["images", "one"], ["times"], axis=0),
+            helper.make_node("Tile", ["answer", "times"], ["answers"]),
+            *_used("x", "answers", "scores"),
+        ],
         name,
         [_input("x", [None, 3, None, None])],
         [_output("scores", [None, len(scores)])],
@@ -98,7 +108,7 @@ def table_structure(folder: Path, name: str, tokens: Sequence[str], boxes: Seque
 
 
 def unwarper(folder: Path, shift: float = 0.0) -> Path:
-    """UVDoc's end: a grid of 45 × 31 places, interpolated and sampled. The image is moved right by `shift` of its width.
+    """UVDoc's end: a grid of 45 × 31 places, interpolated and sampled; the image moves right by `shift` of its width.
 
     Where the real network computes its grid from the page, this one has it written down.
     """

@@ -45,8 +45,8 @@ class KeepingPictures:
         """See `OcrEngine.describe`."""
         return self._inner.describe()
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
-        """See `PageEngine.read`.
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`.
 
         Raises:
             StorageError: a picture cannot be stored.

@@ -114,12 +114,12 @@ class PageEngine(Protocol):
     def describe(self) -> dict[str, Any]:
         """See `OcrEngine.describe`."""
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
         """The content of each image. Raises as `recognize`."""
 
 
 def read_images(engine: OcrEngine, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
     """The content of each image, by any engine. Raises as `OcrEngine.recognize`."""
     if isinstance(engine, PageEngine):
-        return engine.read(images, request)
+        return engine.recognize_pages(images, request)
     return [PageContent(tuple(lines)) for lines in engine.recognize(images, request.languages)]

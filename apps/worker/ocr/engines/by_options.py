@@ -52,8 +52,8 @@ class Engines:
         """See `OcrEngine.recognize`."""
         return self._text.recognize(images, languages)
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
-        """See `PageEngine.read`."""
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`."""
         return read_images(self._text, images, request)
 
     def describe(self) -> dict[str, Any]:

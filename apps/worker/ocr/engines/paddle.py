@@ -101,8 +101,8 @@ class PaddleEngine:
         """See `OcrEngine.recognize`. Pages of one size are read together; what is read does not depend on it."""
         return self._recognize(images, self._pipeline(languages, turns_lines=self._has_classifier))
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
-        """See `PageEngine.read`."""
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`."""
         turns_lines = request.textline_orientation or self._has_classifier
         pipeline = self._pipeline(request.languages, turns_lines=turns_lines)
         return [PageContent(tuple(lines)) for lines in self._recognize(images, pipeline)]

@@ -64,8 +64,8 @@ class PreparingEngine:
         """See `OcrEngine.describe`."""
         return self._inner.describe()
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
-        """See `PageEngine.read`."""
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`."""
         pages = [self._prepared(image) for image in images]
         found = read_images(self._inner, [page.image for page in pages], request)
         return [page.content(content) for page, content in zip(pages, found, strict=True)]

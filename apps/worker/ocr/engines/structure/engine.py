@@ -69,14 +69,14 @@ class StructureEngine:
 
     def warm_up(self) -> None:
         """See `OcrEngine.warm_up`."""
-        self.read([warm_up_page()], ReadRequest(merge_languages(self._settings.paddleocr_lang, ())))
+        self.recognize_pages([warm_up_page()], ReadRequest(merge_languages(self._settings.paddleocr_lang, ())))
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`."""
-        return [list(page.lines) for page in self.read(images, ReadRequest(tuple(languages)))]
+        return [list(page.lines) for page in self.recognize_pages(images, ReadRequest(tuple(languages)))]
 
-    def read(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
-        """See `PageEngine.read`. The languages are those of the configured recogniser."""
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`. The languages are those of the configured recogniser."""
         pipeline = self._built(request.textline_orientation)
         is_large = [min(image.width, image.height) >= _SMALLEST_SIDE for image in images]
         large = [image for image, read in zip(images, is_large, strict=True) if read]

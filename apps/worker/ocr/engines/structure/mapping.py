@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -155,10 +156,11 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
 def _within(box: Sequence[Any], width: int, height: int) -> Sides | None:
     """A box cut off at the page's edges, to a hundredth of a pixel; None where nothing is left of it."""
     left, top, right, bottom = (float(value) for value in box)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        return None
     left, right = max(0.0, left), min(float(width), right)
     top, bottom = max(0.0, top), min(float(height), bottom)
-    # As it is written, a number that is none compares as false.
-    if not (left < right and top < bottom):
+    if left >= right or top >= bottom:
         return None
     return round(left, 2), round(top, 2), round(right, 2), round(bottom, 2)
 
