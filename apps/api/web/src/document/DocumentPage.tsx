@@ -9,6 +9,7 @@ import { documentPath, navigate, type Route } from "../lib/router";
 import { load, store } from "../lib/storage";
 import { useMedia } from "../lib/useMedia";
 import { Link } from "../ui/Link";
+import { WithBlocks } from "../structure/WithBlocks";
 import { Notice } from "../ui/Notice";
 import { useToasts } from "../ui/Toasts";
 import { DocumentHeader } from "./DocumentHeader";
@@ -197,16 +198,18 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
             <aside className="panel" aria-label="Text">
               <Tabs tab={shownTab} onTab={setTab} withPages={narrow && numbers.length > 1}>
                 {shownTab === "text" && status === "done" && (
-                  <TextPanel
-                    page={page}
-                    hovered={hovered}
-                    selected={selected}
-                    query={query}
-                    onHover={setHovered}
-                    onSelect={select}
-                    onCopy={copy}
-                    onCopyAll={copyAll}
-                  />
+                  <WithBlocks id={id} page={page} onSelect={select} onCopy={copy}>
+                    <TextPanel
+                      page={page}
+                      hovered={hovered}
+                      selected={selected}
+                      query={query}
+                      onHover={setHovered}
+                      onSelect={select}
+                      onCopy={copy}
+                      onCopyAll={copyAll}
+                    />
+                  </WithBlocks>
                 )}
                 {shownTab === "text" && status !== "done" && <p className="panel-empty">{status === "failed" ? "This page has no text: it could not be read." : "The text appears here when the page has been read."}</p>}
                 {shownTab === "search" && (

@@ -3,6 +3,7 @@ import type { Page } from "../lib/api";
 import { isUnsure, unsureLines } from "../lib/confidence";
 import { bounds, imageWidth, points, scaleOf, type Size, turned, turnRectangle, type Turn, type Zoom } from "../lib/geometry";
 import { useSize } from "../lib/useSize";
+import { BlockBoxes } from "../structure/BlockBoxes";
 import { Notice } from "../ui/Notice";
 import { useImage } from "./useImage";
 import { useZoomGestures } from "./useZoomGestures";
@@ -70,6 +71,7 @@ export function PageView(props: Props) {
           {image.url ? <img src={image.url} alt={`Page ${number}`} draggable={false} /> : <span className="skeleton" />}
           {ready && boxes !== "off" && (
             <svg className="boxes" viewBox={`0 0 ${size.width} ${size.height}`} preserveAspectRatio="none" aria-hidden="true">
+              <BlockBoxes page={page} />
               <Lines page={page} hovered={hovered} selected={selected} matches={matches} faint={boxes === "words"} onHover={onHover} onSelect={onSelect} />
               {boxes === "words" && <Words page={page} />}
             </svg>
