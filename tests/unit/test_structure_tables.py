@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import openpyxl
 import pytest
@@ -96,7 +97,7 @@ def test_no_two_cells_share_a_place(rows: list[list[tuple[int, int, str]]]):
 HEADS = ("Item", "Price")
 
 
-def table_block(*rows: tuple[str, ...], heads: int = 0, **more: float) -> Block:
+def table_block(*rows: tuple[str, ...], heads: int = 0, **more: Any) -> Block:
     return block("table", table=table_of(*rows, heads=heads), **more)
 
 

@@ -70,11 +70,13 @@ class OcrOptions(Contract):
 
     def digest(self) -> str:
         """SHA-256 of the options in canonical form, as hex: equal for equal options."""
-        return _digest(self)
+        # These came later: left out where they are off, digests of documents from before stay what they are.
+        off = {name for name in ("doc_orientation", "doc_unwarping", "textline_orientation") if not getattr(self, name)}
+        return _digest(self, off)
 
 
-def _digest(options: BaseModel) -> str:
-    canonical = json.dumps(options.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def _digest(options: BaseModel, left_out: set[str] | None = None) -> str:
+    canonical = json.dumps(options.model_dump(mode="json", exclude=left_out), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

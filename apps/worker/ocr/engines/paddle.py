@@ -132,7 +132,7 @@ class PaddleEngine:
         """Whether the operator has given a model for upside-down lines: then all lines go through it."""
         return self._settings.paddleocr_cls_model_dir is not None
 
-    def _pipeline(self, languages: Sequence[str], *, turns_lines: bool) -> Any:
+    def _pipeline(self, languages: Sequence[str], *, turns_lines: bool = False) -> Any:
         key = self._model_language(languages), turns_lines
         if key not in self._pipelines:
             self._pipelines[key] = self._build(*key)

@@ -103,7 +103,8 @@ def _blocks(result: dict[str, Any], width: int, height: int) -> Iterator[Block]:
             label=label,
             polygon=_corners(sides),
             order=None if beside else order,
-            text="" if table is not None else latex or text,
+            # What is read in a figure is doubtful: it has the lines that are sure enough.
+            text="" if table is not None or kind == "figure" else latex or text,
             confidence=_confidence(sides, layout),
             table=table,
             latex=latex,
