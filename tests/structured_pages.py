@@ -72,14 +72,14 @@ def report_page(number: int = 1) -> PageImage:
 def report_models(folder: Path) -> Path:
     """Models below `folder` that see the parts of `report_image`; the YAML file that switches off all others."""
     labels = {label: index for index, label in enumerate(description("PP-DocLayout_plus-L")["label_list"])}
-    parts = (
+    parts: tuple[tuple[str, float, float, float, float, float], ...] = (
         ("doc_title", 0.95, 95, 55, 600, 130),
         ("text", 0.9, 95, 175, 760, 230),
         ("table", 0.97, 98, 298, 602, 542),
         ("image", 0.93, 118, 618, 422, 922),
         ("number", 0.8, 425, 1115, 460, 1165),
     )
-    detector(folder, "PP-DocLayout_plus-L", [(labels[label], *rest) for label, *rest in parts])
+    detector(folder, "PP-DocLayout_plus-L", [(labels[each[0]], *each[1:]) for each in parts])
     detector(folder, "PP-DocBlockLayout", [(0, 0.9, 90, 50, 800, 1180)])
     classifier(folder, "PP-LCNet_x1_0_table_cls", (0.99, 0.01))
     classifier(folder, "PP-LCNet_x1_0_doc_ori", (0.97, 0.01, 0.01, 0.01))

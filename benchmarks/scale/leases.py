@@ -29,8 +29,9 @@ from quire.settings import Settings
 console = Console(highlight=False, soft_wrap=True)
 
 _CLIENTS: Final = 8
+_LONG_LEASE: Final = 16
 # What one process could write at most: documents never run out of pages while they are measured.
-_MOST_PAGES_A_SECOND: Final = 2000
+_MOST_PAGES_A_SECOND: Final = 3000
 _SECONDS_TO_BEGIN: Final = 0.3
 
 
@@ -39,11 +40,13 @@ class Case:
     """Clients that lease and write. `together` of them share a document, as at most `QUIRE_DOCUMENT_PARALLELISM` do.
 
     `notify`: documents announce their changes, as they do. `durable`: a commit waits for the disk, as it does.
+    `pages`: of a lease, where it is not the number that was asked for.
     """
 
     name: str
     clients: int
     together: int
+    pages: int | None = None
     notify: bool = True
     durable: bool = True
 
@@ -68,11 +71,12 @@ class Measured:
 
 
 def cases(clients: int) -> list[Case]:
-    """All with the same number of pages in a lease; the first ones are the system as it is."""
+    """The first ones are the system as it is on CPUs, then with the leases that a GPU's batches make worthwhile."""
     together = Settings().quire_document_parallelism
     counts = [count for count in (1, 2, 4) if count < clients]
     return [
         *(Case(f"{count} clients", count, together) for count in [*counts, clients]),
+        *(Case(f"{n} clients, {_LONG_LEASE} pages each", n, together, _LONG_LEASE) for n in (1, clients)),
         Case(f"{clients} clients, one document", clients, clients),
         Case(f"{clients} clients, no NOTIFY", clients, together, notify=False),
         Case(f"{clients} clients, synchronous_commit off", clients, together, durable=False),
@@ -175,6 +179,7 @@ class _Bench:
 
     def _run(self, case: Case, seconds: float) -> Measured:
         groups = max(1, case.clients // case.together)
+        in_lease = case.pages or self._pages
         pages = int(_MOST_PAGES_A_SECOND * seconds * case.clients / groups) + 100
         documents = [add_document(self._database, pages) for _ in range(groups)]
         # So that each case begins with whole pages of the log still to be written, as after any checkpoint.
@@ -188,7 +193,7 @@ class _Bench:
                     lambda number: self._clients[number].ask(
                         {
                             "documents": [documents[number % groups]],
-                            "pages": self._pages,
+                            "pages": in_lease,
                             "start": start,
                             "seconds": seconds,
                         }
@@ -199,7 +204,7 @@ class _Bench:
         used, wal = used_between(before, cpu_seconds(parts)), self._database.wal_bytes() - wal
         self.stored = stored_bytes(self._database)
         self._database.run("TRUNCATE documents CASCADE")
-        return _measured(answers, used, wal, self._pages)
+        return _measured(answers, used, wal, in_lease)
 
 
 def add_document(database: Database, pages: int) -> str:

@@ -41,7 +41,7 @@ _OWNERS: Final = 1000
 _CLIENTS: Final = 8
 _MEMORY_AT_FEW: Final = 2000
 
-# One owner has nine tenths of what waits, the others share the rest. Their turns are what `next_turn` gives: one after
+# One owner has nine tenths of what waits, the others share the rest. Their turns are what `turns.NEXT_TURN` gives: one after
 # the owner's last.
 _FILL_WAITING: Final = """
     INSERT INTO documents (id, bucket, source_key, options, options_hash, filename, media_type, source_bytes,

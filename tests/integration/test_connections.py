@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
+from quire.database import engine as database_engine
 from quire.database.compressed import CompressedJson, compress, decompress
 from quire.database.engine import _FRESH_SECONDS, connect, statements, transaction
 from quire.errors import DatabaseUnreachable
@@ -47,6 +48,29 @@ def test_one_that_was_in_use_a_moment_ago_is_not_asked(
     # The error has thrown it away.
     with transaction(database) as session:
         assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_client_that_stops_in_a_transaction_loses_its_locks(
+    database: Engine, administrator: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    with statements(database) as session:
+        assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    impatient = database_engine._SESSION.replace("60s", "200ms")
+    monkeypatch.setattr(database_engine, "_SESSION", impatient)
+    with statements(database) as session:
+        session.execute(text("CREATE TABLE held AS SELECT 1 AS n"))
+    halted = connect(database.url.render_as_string(hide_password=False))
+    try:
+        with pytest.raises(DatabaseUnreachable), transaction(halted) as session:
+            session.execute(text("UPDATE held SET n = 2"))
+            # Waits for the lock until Postgres has ended the session that has it.
+            with transaction(administrator) as other:
+                other.execute(text("UPDATE held SET n = 3"))
+            session.execute(text("SELECT 1"))
+    finally:
+        halted.dispose()
+    with statements(database) as session:
+        assert session.scalar(text("SELECT n FROM held")) == 3
 
 
 def test_each_statement_commits_itself_and_the_next_transaction_does_not(database: Engine):

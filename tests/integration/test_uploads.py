@@ -46,7 +46,8 @@ def clear_caches() -> None:
 
 
 def upload(store: FolderStore) -> UUID:
-    return uploads.accept_upload(io.BytesIO(CONTENT), "a.pdf", OcrOptions(), get_settings(), store)
+    stored = uploads.store_upload(io.BytesIO(CONTENT), "a.pdf", OcrOptions(), get_settings(), store)
+    return uploads.submit_upload(stored, store)
 
 
 def files(store: FolderStore) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,7 +29,7 @@ class Admission:
         """Pass the request on, or answer as its route would."""
         if scope["type"] == "http" and _has_large_body(Headers(scope=scope)):
             try:
-                await run_in_threadpool(recognized_caller, Request(scope))
+                await recognized_caller(Request(scope))
             except QuireError as error:
                 await problems.answer(error)(scope, receive, send)
                 return

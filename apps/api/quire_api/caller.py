@@ -11,13 +11,14 @@ import ipaddress
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from quire.database import limits
 from quire.database.engine import statements, transaction
@@ -66,7 +67,7 @@ class _Remembered:
 _remembered: Final = _Remembered()
 
 
-def recognized_caller(request: Request) -> Caller:
+async def recognized_caller(request: Request) -> Caller:
     """The caller of this request, which is not counted.
 
     Raises:
@@ -79,35 +80,39 @@ def recognized_caller(request: Request) -> Caller:
     secret = _secret_of(request)
     if not secret:
         raise Unauthorized("An API key is needed: Authorization: Bearer qk_… (quire keys create makes one).")
-    return _caller_of(secret)
+    # Not the secret itself: it should not lie around in memory.
+    digest = hashlib.sha256(secret.encode()).digest()
+    # Only what asks Postgres goes to a thread: each change of threads is time that every other request waits.
+    known = _remembered.get(digest)
+    return known if known is not None else await run_in_threadpool(_find_caller, secret, digest)
 
 
-def current_caller(request: Request) -> Caller:
+async def current_caller(request: Request) -> Caller:
     """The caller of this request, which counts against the limit of their key.
 
     Raises:
         Unauthorized, Forbidden: see `recognized_caller`.
         RateLimited: the key's requests of this minute are used up.
     """
-    caller = recognized_caller(request)
+    caller = await recognized_caller(request)
     if caller.requests_per_minute is not None and caller.key_id is not None:
-        _count(caller.key_id, caller.requests_per_minute)
+        await run_in_threadpool(_count, caller.key_id, caller.requests_per_minute)
     return caller
 
 
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 
 
-def require(scope: str) -> Callable[[Caller], None]:
+def require(scope: str) -> Callable[[Caller], Awaitable[None]]:
     """A dependency that lets callers with this scope through; others get `Forbidden`."""
 
-    def check(caller: CurrentCaller) -> None:
+    async def check(caller: CurrentCaller) -> None:
         _require_scope(caller, scope)
 
     return check
 
 
-def require_documents(request: Request, caller: CurrentCaller) -> None:
+async def require_documents(request: Request, caller: CurrentCaller) -> None:
     """A dependency: `documents:read` to look at documents, `documents:write` for all else."""
     _require_scope(caller, "documents:read" if request.method in _READING else "documents:write")
 
@@ -186,12 +191,7 @@ def _secret_of(request: Request) -> str:
     return request.headers.get("X-API-Key", "").strip()
 
 
-def _caller_of(secret: str) -> Caller:
-    # Not the secret itself: it should not lie around in memory.
-    digest = hashlib.sha256(secret.encode()).digest()
-    known = _remembered.get(digest)
-    if known is not None:
-        return known
+def _find_caller(secret: str, digest: bytes) -> Caller:
     with transaction() as session:
         key = find_key(session, secret)
         if key is None:

@@ -16,7 +16,7 @@ from quire.settings import Settings
 from quire.storage import ObjectStore
 from quire.storage.base import is_quires_own, refuse_oversize
 from quire_api.idempotency import RequestKey, submit_once
-from quire_api.uploads import accept_upload
+from quire_api.uploads import store_upload, submit_upload
 
 
 def accept_object(
@@ -88,7 +88,7 @@ def accept_url(
         fetch_to(url, target, settings.quire_max_bytes, settings)
         with target.open("rb") as content:
             name = PurePosixPath(unquote(urlsplit(url).path)).name
-            return accept_upload(
+            stored = store_upload(
                 content,
                 name,
                 options,
@@ -99,3 +99,4 @@ def accept_url(
                 follow_ups=follow_ups,
                 request_key=request_key,
             )
+        return submit_upload(stored, store)

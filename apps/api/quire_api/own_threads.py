@@ -36,3 +36,5 @@ class OwnThreads:
 FETCHES: Final = OwnThreads("fetches", 8)
 IMAGES: Final = OwnThreads("images", 4)
 EXPORTS: Final = OwnThreads("exports", 4)
+# Few: with forty at once, which all compute, some wait several times as long as others for the interpreter's lock.
+SUBMISSIONS: Final = OwnThreads("submissions", 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from quire import media_types
 from quire.contracts import OcrOptions, Priority, StudyRequest
 from quire.database import documents
 from quire.database.documents import NewDocument
-from quire.database.engine import transaction
+from quire.database.engine import statements
 from quire.errors import StorageError
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -70,7 +71,16 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-def accept_upload(
+@dataclass(frozen=True)
+class StoredUpload:
+    """An upload whose file is in the store; or the document that the same request got `earlier`, and then it is not."""
+
+    new: NewDocument
+    request_key: RequestKey | None = None
+    earlier: UUID | None = None
+
+
+def store_upload(
     content: BinaryIO,
     filename: str | None,
     options: OcrOptions,
@@ -81,10 +91,10 @@ def accept_upload(
     priority: Priority = "interactive",
     follow_ups: Sequence[StudyRequest] = (),
     request_key: RequestKey | None = None,
-) -> UUID:
-    """Store an upload, then submit it as a document; its id. For `owner` and `priority` see `NewDocument`.
+) -> StoredUpload:
+    """Put an upload into the store. For `owner` and `priority` see `NewDocument`.
 
-    A request whose `request_key` was used for the same request gets that one's document.
+    Nothing is stored where `request_key` was used for the same request.
 
     Raises:
         Empty, UnsupportedMediaType, TooLarge, IdempotencyConflict: it is refused.
@@ -94,17 +104,10 @@ def accept_upload(
     size, digest = _measure(content)
     refuse_oversize(size, settings.quire_max_bytes)
     document_id = uuid4()
-    bucket, key = settings.default_bucket, f"{UPLOADS}{document_id}"
-    # Nothing is stored that cannot be accepted: with Postgres away it would only have to be deleted again.
-    earlier = request_key.earlier() if request_key else _accepted(document_id)
-    if earlier is not None:
-        return earlier
-    content.seek(0)
-    store.put(bucket, key, content, media_type)
     new = NewDocument(
         id=document_id,
-        bucket=bucket,
-        source_key=key,
+        bucket=settings.default_bucket,
+        source_key=f"{UPLOADS}{document_id}",
         options=options,
         filename=_clean(filename),
         media_type=media_type,
@@ -114,20 +117,41 @@ def accept_upload(
         priority=priority,
         follow_ups=follow_ups,
     )
+    # Nothing is stored that cannot be accepted: with Postgres away it would only have to be deleted again.
+    earlier = request_key.earlier() if request_key else _accepted(document_id)
+    if earlier is None:
+        content.seek(0)
+        store.put(new.bucket, new.source_key, content, media_type)
+    return StoredUpload(new, request_key, earlier)
+
+
+def submit_upload(stored: StoredUpload, store: ObjectStore) -> UUID:
+    """Submit a stored upload as a document; its id. Its file is deleted where that is refused.
+
+    Raises:
+        IdempotencyConflict: the key of the request was used for another one meanwhile.
+        DatabaseUnreachable: it could not be accepted.
+    """
+    if stored.earlier is not None:
+        return stored.earlier
+    new = stored.new
     try:
-        accepted = submit_once(new, request_key)
+        accepted = submit_once(new, stored.request_key)
     except Exception:
         # The answer to a commit can be lost. Where Postgres does not say, the file stays: the document may be there.
-        if _accepted(document_id):
-            return document_id
+        if _accepted(new.id):
+            return new.id
         # Nobody will ask for it: the caller gets no id.
-        with suppress(StorageError):
-            store.delete(bucket, key)
+        _delete(store, new)
         raise
-    if accepted != document_id:
-        with suppress(StorageError):
-            store.delete(bucket, key)
+    if accepted != new.id:
+        _delete(store, new)
     return accepted
+
+
+def _delete(store: ObjectStore, new: NewDocument) -> None:
+    with suppress(StorageError):
+        store.delete(new.bucket, new.source_key)
 
 
 def _accepted(document_id: UUID) -> UUID | None:
@@ -136,8 +160,8 @@ def _accepted(document_id: UUID) -> UUID | None:
     Raises:
         DatabaseUnreachable: Postgres does not say.
     """
-    with transaction() as session:
-        return document_id if documents.get(session, document_id) is not None else None
+    with statements() as session:
+        return document_id if documents.exists(session, document_id) else None
 
 
 def _clean(filename: str | None) -> str | None:

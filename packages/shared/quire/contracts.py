@@ -26,6 +26,13 @@ PRIORITIES: dict[Priority, int] = {"interactive": 0, "bulk": 1}
 PageSourceKind = Literal["ocr", "text_layer", "mixed"]
 Mode = Literal["text", "structure"]
 
+# Postgres stores every character but NUL.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Owner = Annotated[Text, Field(max_length=255)]
+ObjectKey = Annotated[Text, Field(min_length=1, max_length=1024)]
+BucketName = Annotated[Text, Field(min_length=1, max_length=255)]
+WebAddress = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://")]
+
 
 class Contract(BaseModel):
     """Base of every public shape: immutable, and a field that is not declared is refused by name."""
@@ -39,7 +46,7 @@ class OcrOptions(Contract):
     pages: str | None = Field(
         None, max_length=1000, description='Pages to read, such as "1-3,7". All pages when left out.'
     )
-    lang_hints: tuple[str, ...] = Field((), description="Languages expected besides PADDLEOCR_LANG.", max_length=16)
+    lang_hints: tuple[Text, ...] = Field((), description="Languages expected besides PADDLEOCR_LANG.", max_length=16)
     mode: Mode = Field(
         "text", description="Lines of text; or structure: blocks, tables, formulas and pictures as well."
     )
@@ -161,8 +168,8 @@ class OcrPayload(OcrOptions):
     For a source of one image, `page_number` is the number its result carries; otherwise it selects that page.
     """
 
-    key: str | None = Field(None, min_length=1, max_length=1024)
-    bucket: str | None = Field(None, min_length=1, max_length=255)
+    key: ObjectKey | None = None
+    bucket: BucketName | None = None
     document_id: UUID | None = None
     page_number: int | None = Field(None, ge=1)
     follow_ups: FollowUps = ()

@@ -11,9 +11,21 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from starlette.concurrency import run_in_threadpool
 
 from quire import jobs
-from quire.contracts import DocumentStatus, FollowUps, Mode, OcrOptions, Priority, StudyRequest
+from quire.contracts import (
+    BucketName,
+    DocumentStatus,
+    FollowUps,
+    Mode,
+    ObjectKey,
+    OcrOptions,
+    Owner,
+    Priority,
+    StudyRequest,
+    Text,
+    WebAddress,
+)
 from quire.database import listing
-from quire.database.engine import transaction
+from quire.database.engine import statements, transaction
 from quire.deletion import delete_document
 from quire.errors import AlreadyEnded, InvalidPayload, NothingFailed
 from quire.settings import get_settings
@@ -23,8 +35,8 @@ from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
 from quire_api.idempotency import RequestKey
 from quire_api.imports import accept_object, accept_url
-from quire_api.own_threads import FETCHES
-from quire_api.uploads import accept_upload, digest_of
+from quire_api.own_threads import FETCHES, SUBMISSIONS
+from quire_api.uploads import StoredUpload, digest_of, store_upload, submit_upload
 from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/documents", tags=["documents"])
@@ -49,7 +61,7 @@ class ReadingOptions(OcrOptions):
     """How a document is read, and when."""
 
     priority: Priority = Field("interactive", description="interactive documents are read before those in bulk")
-    owner: str = Field("", max_length=255, description="Only without keys: documents of different owners take turns.")
+    owner: Owner = Field("", description="Only without keys: documents of different owners take turns.")
     follow_ups: FollowUps = ()
 
     def ocr_options(self) -> OcrOptions:
@@ -69,9 +81,9 @@ class Import(ReadingOptions):
         }
     )
 
-    key: str | None = Field(None, min_length=1, max_length=1024)
-    bucket: str | None = Field(None, min_length=1, max_length=255)
-    url: str | None = Field(None, min_length=1, max_length=2048, pattern=r"^https?://")
+    key: ObjectKey | None = None
+    bucket: BucketName | None = None
+    url: WebAddress | None = None
 
     @model_validator(mode="after")
     def _names_one_source(self) -> Import:
@@ -87,9 +99,9 @@ class DocumentList(BaseModel):
     next_cursor: str | None
 
 
-def reading_options(
+async def reading_options(
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
-    lang_hints: Annotated[list[str] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
+    lang_hints: Annotated[list[Text] | None, Form(description="languages expected besides PADDLEOCR_LANG")] = None,
     mode: Annotated[Mode, Form(description="lines of text, or blocks, tables and pictures as well")] = "text",
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
@@ -98,7 +110,7 @@ def reading_options(
     doc_unwarping: Annotated[bool, Form(description="flatten the image of a bent page")] = False,
     textline_orientation: Annotated[bool, Form(description="find lines that are upside down")] = False,
     priority: Annotated[Priority, Form()] = "interactive",
-    owner: Annotated[str, Form(max_length=255)] = "",
+    owner: Annotated[Owner, Form()] = "",
     follow_ups: Annotated[
         list[str] | None,
         Form(description='study aids to make when it has been read: "summary", or JSON with `kind` and `options`'),
@@ -136,17 +148,22 @@ def read_follow_ups(fields: list[str]) -> tuple[StudyRequest, ...]:
 
 
 @router.post("", status_code=202, summary="Upload a document")
-def create(
+async def create(
     file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
     options: Annotated[ReadingOptions, Depends(reading_options)],
     caller: CurrentCaller,
     idempotency_key: IdempotencyKey = None,
 ) -> DocumentView:
     """Store a file and queue it. It is accepted while Redis is down, too, and read when that is back."""
+    stored = await run_in_threadpool(_store, file, options, caller, idempotency_key)
+    return await SUBMISSIONS.run(_submit, stored, caller)
+
+
+def _store(file: UploadFile, options: ReadingOptions, caller: Caller, idempotency_key: str | None) -> StoredUpload:
     require_quota(caller)
     owner = owner_of(options.owner, caller)
     request_key = RequestKey.of(owner, idempotency_key, options)
-    document_id = accept_upload(
+    return store_upload(
         file.file,
         file.filename,
         options.ocr_options(),
@@ -157,7 +174,10 @@ def create(
         follow_ups=options.follow_ups,
         request_key=request_key and request_key.with_content(digest_of(file.file)),
     )
-    return _view(document_id, caller)
+
+
+def _submit(stored: StoredUpload, caller: Caller) -> DocumentView:
+    return _view(submit_upload(stored, get_store()), caller)
 
 
 @router.post("/import", status_code=202, summary="Read a stored object or an address")
@@ -207,7 +227,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
 def list_all(
     caller: CurrentCaller,
     status: DocumentStatus | None = None,
-    filename: Annotated[str | None, Query(max_length=255, description="a part of it, in any case")] = None,
+    filename: Annotated[Text | None, Query(max_length=255, description="a part of it, in any case")] = None,
     created_after: Annotated[datetime | None, Query(description="UTC where no offset is given")] = None,
     created_before: datetime | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -266,7 +286,7 @@ def _with_zone(time: datetime | None) -> datetime | None:
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:
-    with transaction() as session:
+    with statements() as session:
         return document_view_now(session, visible_document(session, document_id, caller))
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from quire.contracts import OcrResult
+from quire.contracts import BucketName, ObjectKey, OcrResult
 from quire.errors import DatabaseUnreachable, JobCancelled, JobExpired, JobNotFound, QuireError
 from quire.job import Job
 from quire.settings import get_settings
@@ -29,8 +29,8 @@ router = APIRouter(tags=["jobs"])
 class Submission(ReadingOptions):
     """A stored object to read, and how."""
 
-    key: str = Field(min_length=1, max_length=1024)
-    bucket: str | None = Field(None, min_length=1, max_length=255)
+    key: ObjectKey
+    bucket: BucketName | None = None
 
 
 class Submitted(BaseModel):

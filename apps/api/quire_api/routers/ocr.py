@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel, Field, ValidationError
 
-from quire.contracts import Detection, OcrOptions, PageError, Priority
+from quire.contracts import Detection, OcrOptions, Owner, PageError, Priority, Text
 from quire.database import documents
 from quire.database.engine import transaction
 from quire.database.tables import Document
@@ -16,7 +16,7 @@ from quire.errors import InvalidPayload
 from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api.caller import CurrentCaller, owner_of, require_quota
-from quire_api.uploads import accept_upload
+from quire_api.uploads import store_upload, submit_upload
 from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/ocr", tags=["ocr"])
@@ -66,14 +66,14 @@ class TaskResult(BaseModel):
 def process(
     file: Annotated[UploadFile, File(description="PDF, PNG, JPEG, WebP, BMP, TIFF or HEIC")],
     pages: Annotated[str | None, Form(description='such as "1-3,7"')] = None,
-    lang_hints: Annotated[list[str] | None, Form()] = None,
+    lang_hints: Annotated[list[Text] | None, Form()] = None,
     text_layer: Annotated[Literal["auto", "never", "only"], Form()] = "auto",
     dpi: Annotated[int | None, Form(ge=36, le=600)] = None,
     min_confidence: Annotated[float | None, Form(ge=0, le=1)] = None,
     priority: Annotated[
         Priority, Form(description="interactive documents are read before those in bulk")
     ] = "interactive",
-    owner: Annotated[str, Form(max_length=255, description="documents of different owners take turns")] = "",
+    owner: Annotated[Owner, Form(description="documents of different owners take turns")] = "",
     *,
     caller: CurrentCaller,
 ) -> Accepted:
@@ -89,7 +89,7 @@ def process(
     except ValidationError as error:
         raise InvalidPayload("; ".join(issue["msg"] for issue in error.errors(include_input=False))) from None
     require_quota(caller)
-    task_id = accept_upload(
+    stored = store_upload(
         file.file,
         file.filename,
         options,
@@ -98,7 +98,7 @@ def process(
         owner=owner_of(owner, caller),
         priority=priority,
     )
-    return Accepted(task_id=task_id)
+    return Accepted(task_id=submit_upload(stored, get_store()))
 
 
 @router.get("/results/{task_id}", response_model_exclude_none=True)

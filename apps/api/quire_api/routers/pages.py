@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from quire.contracts import Box
+from quire.contracts import Box, Text
 from quire.database import page_listing, retention
 from quire.database.engine import transaction
 from quire.errors import PageOutOfRange
@@ -170,7 +170,7 @@ def _is_there(document_id: UUID) -> bool:
 def search(
     document_id: UUID,
     caller: CurrentCaller,
-    q: Annotated[str, Query(min_length=1, max_length=200)],
+    q: Annotated[Text, Query(min_length=1, max_length=200)],
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     after: _After = 0,
 ) -> FoundList:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from quire import jobs
+from quire.contracts import Owner, WebAddress
 from quire.database import webhooks
 from quire.database.engine import transaction
 from quire.database.tables import WebhookDelivery, WebhookEndpoint
@@ -36,11 +37,9 @@ class NewEndpoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(max_length=2048, pattern=r"^https?://")
+    url: WebAddress
     events: list[webhooks.Event] = Field(list(webhooks.EVENTS), min_length=1, max_length=len(webhooks.EVENTS))
-    owner: str = Field(
-        "", max_length=255, description="Whose documents; with a key that is not an admin's, its own owner."
-    )
+    owner: Owner = Field("", description="Whose documents; with a key that is not an admin's, its own owner.")
 
 
 class Endpoint(BaseModel):

@@ -31,6 +31,13 @@ CONNECT_ARGS: Final = {
     "tcp_user_timeout": 30_000,
 }
 
+# What Postgres does about a client that it does not hear of any more: one whose machine is gone, or that is halted, would
+# keep its locks, and everybody waits for them. By default for the two hours of the kernel, and without end.
+_SESSION: Final = """
+    SET idle_in_transaction_session_timeout = '60s';
+    SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
+"""
+
 # The longest that one statement of a process's engine may take. The kernel notices a machine that is gone; a server
 # that hangs still acknowledges what it is sent, and no timeout of its own can end the wait.
 _ANSWER_SECONDS: Final = 15.0
@@ -51,6 +58,7 @@ def connect(url: str, *, pool_size: int = 5, answer_seconds: float | None = None
         pool_timeout=10,
         connect_args=dict(CONNECT_ARGS),
     )
+    event.listen(engine, "connect", _set_up_session)
     _ask_before_use(engine)
     if answer_seconds is not None:
         limit = answer_seconds
@@ -62,6 +70,13 @@ def connect(url: str, *, pool_size: int = 5, answer_seconds: float | None = None
 
         event.listen(engine, "do_connect", make)
     return engine
+
+
+def _set_up_session(connection: Any, _record: ConnectionPoolEntry) -> None:
+    # Not as `options` of the connection, which poolers such as PgBouncer refuse.
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSION)
+    connection.commit()
 
 
 def _ask_before_use(engine: Engine) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from quire.database.tables import WAITING
 
-_NEXT_TURN: Final = f"""
+# The turn of an owner's new document, for its INSERT: of the owner `of_owner` and the priority `of_priority`.
+NEXT_TURN: Final = f"""
     greatest(
         (SELECT min(turn) FROM documents WHERE {WAITING} AND priority = :of_priority),
         (SELECT max(turn) + 1 FROM documents WHERE {WAITING} AND owner = :of_owner AND priority = :of_priority),
@@ -37,11 +38,6 @@ class Ticket(NamedTuple):
 
     document_id: UUID
     priority: int
-
-
-def next_turn(owner: str, priority: int) -> TextClause:
-    """The turn of an owner's new document, as an expression for its INSERT."""
-    return text(_NEXT_TURN).bindparams(bindparam("of_owner", owner), bindparam("of_priority", priority))
 
 
 def take_waiting(session: Session, *, most: int) -> list[Ticket]:

@@ -25,6 +25,7 @@ from quire.errors import SettingsError
 from quire.settings import Settings
 
 _LEAST_FREE_BYTES: Final = 500 * 1024 * 1024
+_OCR_NICENESS: Final = 10
 _CHECKOUT: Final = Path(__file__).resolve().parents[4]
 
 
@@ -113,7 +114,9 @@ class Stack(Running):
     def _start_children(self) -> None:
         worker, api = _CHECKOUT / "apps" / "worker", _CHECKOUT / "apps" / "api"
         for name in (f"ocr-{index + 1}" for index in range(self.ocr_workers)):
-            self._start(f"{name}-worker", self._worker_command(name, self.ocr_processes, queue="ocr"), worker)
+            command = self._worker_command(name, self.ocr_processes, queue="ocr")
+            # On one machine reading would keep the API from answering: it takes every core that it can get.
+            self._start(f"{name}-worker", ["nice", "-n", str(_OCR_NICENESS), *command], worker)
         beat = ["-B", "-s", str(self.home / "run" / "beat-schedule")] if self.beat else []
         self._start("default-worker", self._worker_command("default", 1, *beat), worker)
         serve = [sys.executable, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(self.port)]
