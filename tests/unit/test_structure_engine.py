@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ocr.engines import PageContent, ReadRequest, opencv_alias
+from ocr.engines.paddle import PaddleEngine
 from ocr.engines.structure import StructureEngine, pipeline_config
 from ocr.read import ReadOptions, read_page
 from quire.contracts import OcrOptions, PageText
@@ -163,6 +164,20 @@ def test_lines_are_turned_where_that_is_asked_for(settings: Settings, tmp_path: 
     finally:
         (settings.quire_model_dir / model.name).unlink()
     assert page.lines[0].text == TITLE
+
+
+def test_paddleocr_turns_lines_where_that_is_asked_for(settings: Settings, tmp_path: Path):
+    paddle = PaddleEngine(settings.model_copy(update={"quire_model_dir": tmp_path, "paddleocr_pipeline_config": None}))
+    with pytest.raises(EngineUnavailable, match="textline_orientation needs the model PP-LCNet_x1_0_textline_ori"):
+        paddle.recognize_pages([report_page()], ReadRequest(("en",), textline_orientation=True))
+    # It takes every line for upside down: their boxes begin at the bottom right.
+    classifier(tmp_path, "PP-LCNet_x1_0_textline_ori", (0.1, 0.9))
+    (turned,) = paddle.recognize_pages([report_page()], ReadRequest(("en",), textline_orientation=True))
+    (upright,) = paddle.recognize_pages([report_page()], ReadRequest(("en",)))
+    title = next(line for line in upright.lines if line.text == TITLE)
+    boxes = [line.box for line in turned.lines]
+    assert (*title.box[2:], *title.box[:2]) in boxes
+    assert title.box not in boxes
 
 
 # --- What can be wrong with models and configuration ------------------------------------------------------------------

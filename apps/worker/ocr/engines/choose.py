@@ -21,13 +21,18 @@ def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
     """The engine these settings choose, not yet loaded. `threads` are those of one inference (default: all cores).
 
     Raises:
-        EngineUnavailable: there is none of that name.
+        EngineUnavailable: there is none of that name, or what it needs is not installed here.
     """
     name = engine_name(settings)
     if name not in ENGINES:
         raise EngineUnavailable(f"QUIRE_OCR_ENGINE: there is no engine {name!r}. Choose one of {', '.join(ENGINES)}.")
     module, _, factory = ENGINES[name].partition(":")
-    return cast(OcrEngine, getattr(import_module(module), factory)(settings, threads))
+    try:
+        return cast(OcrEngine, getattr(import_module(module), factory)(settings, threads))
+    except ModuleNotFoundError as error:
+        raise EngineUnavailable(
+            f"The engine {name} is not installed here ({error.name} is missing). Install apps/worker/requirements.txt."
+        ) from error
 
 
 def engine_name(settings: Settings) -> str:

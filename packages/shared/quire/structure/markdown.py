@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
+from urllib.parse import quote
 
 from quire.contracts import Block, BlockType, Table
 from quire.structure.escaping import escape_line
@@ -75,7 +76,7 @@ def _list(block: Block) -> str:
 def _picture(block: Block) -> str:
     text = escape_line(" ".join(block.text.split()))
     # Without a stored picture there is nothing to show but what it says.
-    return f"![{text or block.type}](<{block.picture}>)" if block.picture else text
+    return f"![{text or block.type}](<{quote(block.picture)}>)" if block.picture else text
 
 
 def _fenced(block: Block) -> str:
