@@ -12,6 +12,12 @@ compile() {
 compile ${UPGRADE:-} requirements/dev.in -o requirements.txt
 compile apps/api/requirements.in -c requirements.txt -o apps/api/requirements.txt
 compile apps/worker/requirements.in -c requirements.txt -o apps/worker/requirements.txt
+compile apps/worker/requirements-default.in -c requirements.txt -o apps/worker/requirements-default.txt
 # The GPU image brings its own paddlepaddle-gpu and onnxruntime-gpu: their wheels depend on the CUDA version.
 compile apps/worker/requirements.in -c requirements.txt --no-emit-package paddlepaddle --no-emit-package onnxruntime \
   -o apps/worker/requirements-gpu.txt
+# The same for the GPU image of the serverless endpoint.
+compile apps/worker/requirements-serverless.in -c requirements.txt --no-emit-package paddlepaddle \
+  --no-emit-package onnxruntime -o apps/worker/requirements-serverless.txt
+# What the GPU image adds to it. 1.26 is the last one for CUDA 12; paddlepaddle-gpu has an index of its own.
+compile infra/runpod/requirements.in --no-deps -o infra/runpod/requirements.txt

@@ -45,6 +45,8 @@ from runtime.observed import ticket_of
 
 # What one run of the reconciler queues: the default queue has other work as well.
 _WEBHOOKS_AT_ONCE = 100
+# Seconds: a year.
+_NO_END = 31_536_000
 
 
 @bind(celery_app, declared.echo)
@@ -136,7 +138,8 @@ def _study(payload: StudyPayload, context: TaskContext) -> StudyAidResult:
 def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) -> OcrResult:
     if not has_database():
         with tracing.span("document", parent=context.traceparent):
-            return WholeDocument(get_settings(), get_store(), pool.get_ocr_engine).read(payload, context.task_id)
+            whole = WholeDocument(get_settings(), get_store(), pool.get_ocr_engine, context.interrupted)
+            return whole.read(payload, context.task_id)
     flow = _page_flow(context)
     with tracing.within(context.traceparent):
         document_id: UUID = flow.accept(payload, context.task_id)
@@ -145,22 +148,31 @@ def _read(payload: OcrPayload, context: TaskContext, number: int | None = None) 
             return flow.work(document_id, number)
     finally:
         # The ticket that ends makes room for another document's. Where that fails the reconciler makes up for it.
-        with suppress(DatabaseUnreachable):
-            dispatch(flow.database)
-            dispatch_webhooks(flow.database)
-            dispatch_study_aids(flow.database)
+        if _has_queue(context):
+            with suppress(DatabaseUnreachable):
+                dispatch(flow.database)
+                dispatch_webhooks(flow.database)
+                dispatch_study_aids(flow.database)
 
 
 def _page_flow(context: TaskContext) -> PageFlow:
+    settings = get_settings()
+    if not context.takes_turns:
+        settings = settings.model_copy(update={"quire_ticket_seconds": _NO_END, "quire_turn_seconds": _NO_END})
     return PageFlow(
-        settings=get_settings(),
+        settings=settings,
         database=get_engine(),
         store=get_store(),
         ocr=pool.get_ocr_engine,
-        issue_ticket=issue_ticket,
-        others_wait=_others_wait,
+        issue_ticket=issue_ticket if _has_queue(context) else lambda _: None,
+        others_wait=_others_wait if context.takes_turns else lambda: False,
         draining=context.draining,
     )
+
+
+def _has_queue(context: TaskContext) -> bool:
+    """Whether there is one to publish to: serverless workers may know of none, and each attempt costs a second."""
+    return context.takes_turns or get_settings().has_broker
 
 
 def _others_wait() -> bool:

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import uvicorn
 from sqlalchemy import Engine
 
 from benchmarks.event_streams import measure
+from quire import keys
 from quire.contracts import OcrOptions
 from quire.database import documents
 from quire.database import engine as database_engine
@@ -23,13 +25,14 @@ from quire.database.engine import get_engine, transaction
 from quire.embedded.processes import free_port
 from quire.errors import DatabaseUnreachable, DocumentNotFound
 from quire.settings import get_settings
+from quire_api import caller
 from quire_api.app import create_app
 from quire_api.caller import Caller
 from quire_api.document_look import look_at
 from quire_api.progress import Snapshot, Told
 from quire_api.routers import events
 from quire_api.watching import Watch, Watches
-from tests.api.conftest import Replicas
+from tests.api.conftest import Replicas, make_key
 
 
 @pytest.fixture
@@ -243,3 +246,29 @@ def test_a_document_of_another_owner_is_not_found(process_database: Engine):
     with pytest.raises(DocumentNotFound):
         events.watched_document(document_id, Caller(owner="another"))
     assert json.loads(look_at(document_id, None).document)["id"] == str(document_id)
+
+
+def test_a_stream_ends_when_its_key_is_revoked(process_database: Engine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("QUIRE_AUTH", "required")
+    monkeypatch.setattr(events, "_HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(caller, "_REMEMBERED_SECONDS", 0.1)
+    get_settings.cache_clear()
+    document_id = add_document(process_database, "ada")
+    key_id, headers = make_key(process_database, "ada")
+
+    async def run() -> None:
+        async with serving() as (port, _), httpx.AsyncClient(timeout=20) as client:
+            url = f"http://127.0.0.1:{port}/api/v1/documents/{document_id}/events"
+            async with client.stream("GET", url, headers=headers) as stream:
+                lines = stream.aiter_lines()
+                heartbeats = 0
+                async for line in lines:
+                    heartbeats += line.startswith(":")
+                    if heartbeats == 3:
+                        break
+                with transaction(process_database) as session:
+                    keys.revoke_key(session, key_id)
+                # Ends; else the client's time-out raises.
+                assert len([line async for line in lines if line.startswith(":")]) < 20
+
+    asyncio.run(run())

@@ -6,18 +6,20 @@ import io
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import httpx
 import numpy as np
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from quire.cli.samples import sample_photo
 from quire.embedded.processes import free_port
 from quire.embedded.stack import Stack
 from tests.e2e.browser import chromium, find_chromium
+from tests.llm_server import KEY, Asked, llm_server
 from tests.pdfs import write_picture_pdf, written
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -43,6 +45,13 @@ _NOTES: Final = (
     "28 March. The lapwings are sitting: 5 nests.",
     "Marked each with a hazel stick, well away from it.",
 )
+# Front, back, and the line that says so.
+_CARDS: Final = (
+    ("How many lapwings were counted before nine on 12 March?", "48, and 3 curlews.", _NOTES[2]),
+    ("How high did the river stand by the old bridge?", "At 1.84 m.", _NOTES[3]),
+    ("What did it take to mend the hide?", "2 boards and 40 nails, 3.60 in all.", _NOTES[6]),
+    ("How many fish did the heron take within the hour?", "Seven.", _NOTES[14]),
+)
 # This line of them had an accident.
 _SCRATCHED: Final = 9
 _A4_AT_180_DPI: Final = (1488, 2105)
@@ -53,20 +62,26 @@ _COLOURS: Final = 256
 
 
 def main() -> int:
-    """Read two documents, photograph both."""
+    """Read two documents, photograph both, and flashcards of one."""
     path = find_chromium()
     if path is None:
         print("There is no Chromium on this machine.", file=sys.stderr)
         return 1
+    env = {"OPENAI_API_KEY": KEY, "OPENAI_MODEL": "example-model"}
     with (
         tempfile.TemporaryDirectory() as home,
-        Stack(Path(home), free_port(), beat=False) as stack,
+        llm_server() as model,
+        Stack(Path(home), free_port(), beat=False, env=env | {"OPENAI_BASE_URL": model.url}) as stack,
         chromium(path) as browser,
     ):
+        model.answer = _cards
         notes = _read(stack.api_url, "Field notes 1931.pdf", _field_notes(Path(home)))
         receipt = _read(stack.api_url, "receipt.jpg", sample_photo())
         _take(browser, f"{stack.api_url}/documents/{notes}?page=1&line=3", DESKTOP, "light", "viewer-desktop.png")
         _take(browser, f"{stack.api_url}/documents/{receipt}?page=1&line=4", PHONE, "dark", "viewer-phone.png")
+        cards = _flashcards(stack.api_url, notes)
+        address = f"{stack.api_url}/documents/{notes}?page=1&aid={cards}"
+        _take(browser, address, DESKTOP, "light", "viewer-study.png", _turn_a_card)
     return 0
 
 
@@ -103,13 +118,57 @@ def _read(api_url: str, name: str, content: bytes) -> str:
     return str(document["id"])
 
 
-def _take(browser: Browser, address: str, viewport: ViewportSize, colours: Literal["light", "dark"], name: str) -> None:
+def _cards(asked: Asked) -> dict[str, Any]:
+    """The cards whose lines are in the request."""
+    said = {line: page for page, lines in reversed(asked.pages.items()) for line in lines}
+    return {
+        "cards": [
+            {"front": front, "back": back, "difficulty": "easy", "quotes": [{"page": said[line], "quote": line}]}
+            for front, back, line in _CARDS
+            if line in said
+        ]
+    }
+
+
+def _flashcards(api_url: str, document: str) -> str:
+    """The id of flashcards of the document, once they are made."""
+    aids = f"/documents/{document}/artifacts"
+    with httpx.Client(base_url=f"{api_url}/api/v1", timeout=30) as api:
+        asked = api.post(aids, json={"kind": "flashcards"}).raise_for_status().json()
+        while asked["status"] in ("queued", "running"):
+            time.sleep(0.1)
+            asked = api.get(f"{aids}/{asked['id']}").raise_for_status().json()
+    return str(asked["id"])
+
+
+def _turn_a_card(page: Page) -> None:
+    """Show the answer of a card, and the words that it cites."""
+    page.get_by_role("button", name="Next card").click()
+    page.get_by_role("button", name="Show the answer").click()
+    page.locator(".citation").click()
+    page.locator(".evidence polygon").wait_for()
+    page.mouse.move(0, 0)
+
+
+def _show_the_line(page: Page) -> None:
+    """The line is in the address."""
+    page.locator("polygon.selected").wait_for()
+
+
+def _take(
+    browser: Browser,
+    address: str,
+    viewport: ViewportSize,
+    colours: Literal["light", "dark"],
+    name: str,
+    act: Callable[[Page], None] = _show_the_line,
+) -> None:
     context = browser.new_context(
         viewport=viewport, color_scheme=colours, device_scale_factor=1.5, reduced_motion="reduce"
     )
     page = context.new_page()
     page.goto(address)
-    page.locator("polygon.selected").wait_for()
+    act(page)
     page.locator(".page-view img").wait_for()
     page.wait_for_load_state("networkidle")
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

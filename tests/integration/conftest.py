@@ -73,7 +73,11 @@ def bench(database: Engine, tmp_path: Path) -> Bench:
     store, engine = FolderStore(tmp_path / "objects"), InstantEngine()
     tickets: list[Ticket] = []
     settings = Settings(
-        quire_buckets=BUCKET, quire_ticket_seconds=600, quire_lease_pages=4, quire_document_parallelism=3
+        quire_buckets=BUCKET,
+        quire_ticket_seconds=600,
+        quire_lease_pages=4,
+        quire_document_parallelism=3,
+        quire_runtime_dir=tmp_path / "run",
     )
     flow = PageFlow(settings, database, store, lambda: engine, tickets.append, lambda: True, lambda: False)
     return Bench(flow, database, store, engine, tickets)

@@ -246,7 +246,9 @@ class StoreThatGoesAway(FolderStore):
 
 def test_an_unreachable_store_delays_a_document_and_uses_up_no_page(bench: Bench, scan: str):
     store = StoreThatGoesAway(bench.store.root)
-    flow = replace(bench.flow, store=store)
+    # Each turn asks for the file.
+    settings = bench.flow.settings.model_copy(update={"quire_source_cache_bytes": 0})
+    flow = replace(bench.flow, store=store, settings=settings)
     document_id = bench.accept(scan)
     for _ in range(5):
         with pytest.raises(StorageUnreachable):

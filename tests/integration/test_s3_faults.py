@@ -84,7 +84,9 @@ def test_a_fault_is_unreachable_and_over_when_it_is_over(proxy: S3Proxy, tmp_pat
 @pytest.mark.parametrize("fault", S3_FAULTS)
 def test_a_fault_delays_a_document_and_uses_up_no_attempt(bench: Bench, proxy: S3Proxy, fault: S3Fault):
     store = Counting(store_of(proxy))
-    flow = replace(bench.flow, store=store)
+    # Each turn asks for the file.
+    settings = bench.flow.settings.model_copy(update={"quire_source_cache_bytes": 0})
+    flow = replace(bench.flow, store=store, settings=settings)
     document_id = bench.accept(KEY)
     proxy.fault = fault
     for _ in range(4):

@@ -49,5 +49,9 @@ def test_the_cores_load_no_queue_no_database_and_no_web_framework(module):
     assert loaded_by(module, ("celery", "kombu", "sqlalchemy", "fastapi", "redis")) == set()
 
 
+def test_the_serverless_handler_loads_the_package_of_its_platform_when_it_starts_and_not_before():
+    assert loaded_by("serverless_handler", ("runpod", *ENGINES)) == set()
+
+
 def test_the_folder_store_does_not_wait_for_boto3():
     assert loaded_by("quire.storage", ("boto3", "botocore")) == set()

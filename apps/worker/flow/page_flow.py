@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from flow.heartbeat import Heartbeat
 from flow.pictures import KeepingPictures
 from flow.recording import record
+from flow.source_cache import SourceCache
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
 from flow.time_limit import time_limit
 from ocr.engines import OcrEngine
@@ -128,6 +129,7 @@ class PageFlow:
             while document.status == "running":
                 is_over = number is None and self._is_over(time.monotonic() - begun_at, leased)
                 if self.draining() or is_over or files.out_of_time:
+                    files.keep(document.source_sha256)
                     self._pass_on(document)
                     break
                 lease = self._lease(document_id, number)
@@ -200,6 +202,8 @@ class PageFlow:
             logger.info("document %s: %d pages were read before", document_id, copied.pages_done)
         if planned and not (copied and copied.finished):
             batches = math.ceil(len(plan.numbers) / self.settings.quire_lease_pages)
+            if batches > 1:
+                files.keep(plan.source_sha256)
             for _ in range(min(self.settings.quire_document_parallelism, batches) - 1):
                 self._issue(files.document)
 
@@ -378,17 +382,7 @@ class PageFlow:
     @tracing.traced("write")
     def _write(self, lease: leases.Lease, outcomes: list[PageText | PageError], begun: tuple[int, ...]) -> bool:
         """Write what came out and give back the rest; the attempt counts for those of them that were `begun`."""
-        read = {outcome.page_number for outcome in outcomes}
-        left = [number for number in lease.numbers if number not in read]
-
-        def write(session: Session) -> leases.Progress | None:
-            for is_begun in (True, False):
-                numbers = [number for number in left if (number in begun) == is_begun]
-                if numbers:
-                    leases.release(session, lease, numbers, begun=is_begun)
-            return leases.write_pages(session, lease, outcomes) if outcomes else None
-
-        progress = self._record(write)
+        progress = self._record(partial(leases.finish, lease=lease, pages=outcomes, begun=begun))
         if progress is not None:
             meters.record_written(outcomes)
         if outcomes and progress is None:
@@ -453,8 +447,19 @@ class _Files:
     @cached_property
     def file(self) -> FetchedFile:
         return self._stack.enter_context(
-            fetched(self._flow.store, self.document.bucket, self.document.source_key, self._flow.settings)
+            fetched(
+                self._flow.store,
+                self.document.bucket,
+                self.document.source_key,
+                self._flow.settings,
+                digest=self.document.source_sha256 if self.document.page_count is not None else None,
+            )
         )
+
+    def keep(self, digest: str | None) -> None:
+        """Let other processes of this machine, and this document's next turn, have the file, if it was fetched."""
+        if "file" in self.__dict__ and digest is not None:
+            SourceCache.of(self._flow.settings).keep(digest, self.file.path)
 
     @cached_property
     def source(self) -> PageSource:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flow.source_cache import SourceCache
 from quire import media_types
 from quire.contracts import OcrOptions
 from quire.page_ranges import select_pages
@@ -31,8 +32,12 @@ class FetchedFile:
 
 
 @contextmanager
-def fetched(store: ObjectStore, bucket: str, key: str, settings: Settings) -> Iterator[FetchedFile]:
-    """Download an object to a temporary file.
+def fetched(
+    store: ObjectStore, bucket: str, key: str, settings: Settings, *, digest: str | None = None
+) -> Iterator[FetchedFile]:
+    """Download an object to a temporary file, or take it from where an earlier turn left it.
+
+    `digest` is its SHA-256, where it has been read before.
 
     Raises:
         ObjectNotFound, StorageAccessDenied, StorageUnreachable: see `ObjectStore`.
@@ -40,7 +45,12 @@ def fetched(store: ObjectStore, bucket: str, key: str, settings: Settings) -> It
     """
     with scratch_folder(settings) as folder:
         path = folder / "source"
-        yield FetchedFile(path, store.download(bucket, key, path, settings.quire_max_bytes))
+        cache = SourceCache.of(settings)
+        cache.remove_old()
+        if digest is not None and cache.take(digest, path):
+            yield FetchedFile(path, path.stat().st_size)
+        else:
+            yield FetchedFile(path, store.download(bucket, key, path, settings.quire_max_bytes))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ and ends the process. The page's attempt has been counted, and another process g
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import signal
 import threading
@@ -26,24 +27,57 @@ _STDERR: Final = 2
 def time_limit(seconds: float, message: str) -> Iterator[None]:
     """Limit what is done in the block, which may not be nested; after half as long again the process ends.
 
-    Outside of a process's main thread, where no signal can be handled, there is no limit.
+    The end of the process is for one thread at a time: where several have such blocks it is uncertain.
 
     Raises:
         PageTimeout: with this message, after `seconds`.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    is_main = threading.current_thread() is threading.main_thread()
+    faulthandler.dump_traceback_later(seconds * _LAST_CALL, exit=True, file=_STDERR)
+    try:
+        with _by_signal(seconds, message) if is_main else _by_thread(seconds, message):
+            yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
+
+@contextmanager
+def _by_signal(seconds: float, message: str) -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise PageTimeout(message)
 
     before = signal.signal(signal.SIGALRM, stop)
-    faulthandler.dump_traceback_later(seconds * _LAST_CALL, exit=True, file=_STDERR)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
+
+
+class _OutOfTimeError(BaseException):
+    """Raised in a thread from outside, where only a class can be. Nothing on its way takes it for a page's error."""
+
+
+@contextmanager
+def _by_thread(seconds: float, message: str) -> Iterator[None]:
+    """For threads that no signal reaches, such as the one of the serverless handler."""
+    thread, guard, is_over = threading.get_ident(), threading.Lock(), threading.Event()
+
+    def stop() -> None:
+        with guard:
+            if not is_over.is_set():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_OutOfTimeError))
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with guard:
+                is_over.set()
+    except _OutOfTimeError:
+        raise PageTimeout(message) from None

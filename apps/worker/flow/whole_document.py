@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flow.pictures import KeepingPictures
 from flow.sources import fetched, opened, page_in_source, wanted_pages
@@ -13,9 +14,12 @@ from ocr.engines import OcrEngine
 from ocr.engines.by_options import engine_for
 from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
-from quire.errors import InvalidPayload, QuireError
+from quire.errors import InvalidPayload, QuireError, WorkerStopped
 from quire.settings import Settings
 from quire.storage import ObjectStore
+from quire.storage.base import RESULTS
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ class WholeDocument:
     settings: Settings
     store: ObjectStore
     ocr: Callable[[], OcrEngine]
+    interrupted: Callable[[], bool] = lambda: False
 
     def read(self, payload: OcrPayload, task_id: str) -> OcrResult:
         """Read every page asked for.
@@ -35,6 +40,7 @@ class WholeDocument:
         `QUIRE_MAX_INLINE_RESULT_BYTES` is stored as JSON, and its key returned.
 
         Raises:
+            WorkerStopped: `interrupted` turned True before the last pages were begun.
             QuireError: the document cannot be read, or none of its pages can (then: the first page's error).
         """
         if payload.key is None:
@@ -50,7 +56,7 @@ class WholeDocument:
         with fetched(self.store, bucket, payload.key, self.settings) as file, opened(file, self.settings) as source:
             page_count = source.page_count
             numbers = wanted_pages(source, payload.options(), payload.page_number)
-            wanted = [(page_in_source(source, number), number) for number in numbers]
+            wanted = self._until_interrupted((page_in_source(source, number), number) for number in numbers)
             for number, outcome in zip(numbers, page_outcomes(source, wanted, options, engine), strict=True):
                 if isinstance(outcome, PageText):
                     pages.append(outcome)
@@ -65,7 +71,14 @@ class WholeDocument:
         engine = engine_for(self.ocr(), options)
         if options.mode == "text":
             return engine
-        return KeepingPictures(engine, self.store, self.settings.default_bucket, f"results/{task_id}/")
+        return KeepingPictures(engine, self.store, self.settings.default_bucket, f"{RESULTS}{task_id}/")
+
+    def _until_interrupted(self, pages: Iterable[T]) -> Iterator[T]:
+        """The pages, for as long as they are wanted."""
+        for page in pages:
+            if self.interrupted():
+                raise WorkerStopped("The worker had to stop before the document was read.")
+            yield page
 
     def _result(
         self, payload: OcrPayload, task_id: str, page_count: int, pages: list[PageText], errors: list[PageError]
@@ -88,6 +101,6 @@ class WholeDocument:
         encoded = full.model_dump_json(exclude_none=True).encode()
         if len(encoded) <= self.settings.quire_max_inline_result_bytes:
             return full
-        bucket, key = self.settings.default_bucket, f"results/{task_id}.json"
+        bucket, key = self.settings.default_bucket, f"{RESULTS}{task_id}.json"
         self.store.put(bucket, key, io.BytesIO(encoded), "application/json")
         return summary.model_copy(update={"result_bucket": bucket, "result_key": key})

@@ -34,12 +34,15 @@ class TaskContext:
     """What a task function may know about its call, whoever made it.
 
     `task_id` is the same when the call is delivered again. `draining()` turns True when the process should stop soon.
-    `traceparent` is the span that made the call.
+    `traceparent` is the span that made the call. `interrupted()` turns True when the work must stop even where all of
+    it is lost. With `takes_turns` False nobody else waits for this process, which then works until there is no more.
     """
 
     task_id: str
     draining: Callable[[], bool] = lambda: False
     traceparent: str | None = None
+    interrupted: Callable[[], bool] = lambda: False
+    takes_turns: bool = True
 
 
 TaskFunction = Callable[[P, TaskContext], R]

@@ -18,7 +18,7 @@ import quire
 from ocr.engines import create_engine
 from quire.contracts import DiagnosticsResult
 from quire.database.engine import get_engine, transaction
-from quire.errors import BrokerUnreachable, QuireError
+from quire.errors import BrokerUnreachable, EngineUnavailable, QuireError
 from quire.settings import Settings
 from quire.storage import get_store
 
@@ -40,8 +40,15 @@ def report(settings: Settings) -> DiagnosticsResult:
         },
         settings={name: _shown(value) for name, value in settings},
         gpu=_gpu(),
-        models=create_engine(settings).describe(),
+        models=_models(settings),
     )
+
+
+def _models(settings: Settings) -> dict[str, Any]:
+    try:
+        return create_engine(settings).describe()
+    except EngineUnavailable as error:
+        return {"status": "not installed", "message": error.message}
 
 
 def _version(package: str) -> str | None:

@@ -99,7 +99,7 @@ class RateLimited(TooMuch):
 
 
 class QuotaExceeded(TooMuch):
-    """A key's pages of this day are used up."""
+    """A key's pages, or tokens of study aids, of this day are used up."""
 
     code = "quota_exceeded"
 
@@ -222,6 +222,13 @@ class WorkerLost(QuireError):
     code = "worker_lost"
 
 
+class WorkerStopped(QuireError):
+    """The worker was told to stop, or nobody waits any more, before a document that it reads in one go was read."""
+
+    code = "worker_stopped"
+    retryable = True
+
+
 class EngineUnavailable(QuireError):
     """The OCR engine or its models could not be loaded."""
 
@@ -293,6 +300,34 @@ class LlmBudgetExceeded(QuireError):
     """The tokens that a document, or an owner on one day, may cost are used up."""
 
     code = "llm_budget_exceeded"
+
+
+# --- Rented capacity --------------------------------------------------------------------------------------------------
+
+
+class RunpodKeyRejected(QuireError):
+    """RunPod does not take the key, or the account behind it may not do this."""
+
+    code = "runpod_key_rejected"
+
+
+class RunpodRefused(QuireError):
+    """RunPod answered that what was asked for cannot be done; asking again gives the same answer."""
+
+    code = "runpod_refused"
+
+
+class RunpodUnreachable(QuireError):
+    """RunPod did not answer, or was too busy, each time; nothing was done."""
+
+    code = "runpod_unreachable"
+    retryable = True
+
+
+class RunpodUncertain(QuireError):
+    """RunPod was asked for something that costs money, and it is not known whether it was done: the answer was lost."""
+
+    code = "runpod_uncertain"
 
 
 # --- Object storage ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from quire.errors import InvalidPayload, PageOutOfRange
 
@@ -48,3 +49,14 @@ def select_pages(ranges: str | None, page_count: int, page_number: int | None = 
     if not chosen:
         raise PageOutOfRange(f"pages={ranges!r} selects nothing: the document has {page_count} page(s).")
     return sorted(chosen)
+
+
+def format_pages(numbers: Sequence[int]) -> str:
+    """Ascending page numbers as a range that selects them and no others, such as `"1-3,7"`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)

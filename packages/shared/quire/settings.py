@@ -107,12 +107,40 @@ class Settings(BaseSettings):
     quire_llm_output_price: float | None = Field(None, ge=0)
 
     # Processes.
+    celery_concurrency: int = Field(1, gt=0)
     quire_runtime_dir: Path = Path(".quire/run")
+    quire_source_cache_bytes: int = Field(2 * 1024 * MIB, ge=0)
     quire_warm_up_seconds: int = Field(180, gt=0)
     quire_drain_seconds: float = Field(60, gt=0)
     quire_stall_seconds: float = Field(60, gt=0)
     quire_signing_key: SecretStr | None = Field(None, min_length=16)
     quire_memory_limit: int | None = Field(None, ge=0)
+
+    # Rented capacity: when, and how much (quire.burst.policy).
+    runpod_api_key: SecretStr | None = None
+    quire_burst_cold_start_seconds: float = Field(90, gt=0)
+    quire_burst_target_seconds: float = Field(300, gt=0)
+    quire_burst_oldest_seconds: float = Field(300, gt=0)
+    quire_burst_boot_seconds: float = Field(600, gt=0)
+    quire_burst_idle_seconds: float = Field(120, ge=0)
+    quire_burst_max_pods: int = Field(4, ge=0)
+    quire_burst_lifetime_seconds: float = Field(21_600, gt=0)
+    # USD.
+    quire_burst_max_per_hour: float = Field(5, ge=0)
+    quire_burst_max_per_day: float = Field(25, ge=0)
+
+    # Rented capacity: a serverless endpoint.
+    runpod_endpoint_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
+    runpod_endpoint_base_url: str = "https://api.runpod.ai/v2"
+    # USD that a worker of the endpoint costs.
+    runpod_serverless_price_per_hour: float = Field(1.5, ge=0)
+    quire_burst_remote_database: bool = True
+    quire_burst_jobs: int = Field(20, gt=0)
+    quire_burst_document_jobs: int = Field(4, gt=0)
+    quire_burst_job_pages: int = Field(50, gt=0, le=150)
+    quire_burst_job_seconds: int = Field(600, ge=5, le=86_400)
+    quire_burst_queue_seconds: int = Field(300, ge=10)
+    quire_burst_patience_seconds: float = Field(10, ge=0)
 
     # What can be seen from outside.
     quire_log_format: Literal["text", "json"] = "text"
@@ -127,6 +155,11 @@ class Settings(BaseSettings):
     # The command line.
     quire_api_url: str = "http://127.0.0.1:8000"
     quire_api_key: SecretStr | None = None
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether a variable names the broker, which is else looked for on this machine."""
+        return (self.celery_broker_url or self.redis_url) is not None
 
     @property
     def broker_url(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from time import monotonic
 from typing import Annotated, Final, TypedDict
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from starlette.concurrency import run_in_threadpool
 
 from quire.database.engine import get_engine, transaction
 from quire.database.listener import listener_of
-from quire_api.caller import CurrentCaller
+from quire.errors import Forbidden, QuireError, Unauthorized
+from quire_api.caller import CurrentCaller, recognized_caller
 from quire_api.document_look import look_at
 from quire_api.ending import at_end_of_process
 from quire_api.progress import ENDED, HEARTBEAT, Snapshot, Told
@@ -79,18 +81,23 @@ async def document_events(
     is sent once for each page that is done or has failed. After `end` the stream is closed. A client that sends the id
     of the last event it got as `Last-Event-ID` gets the pages it has not had yet, those alone.
     """
-    watches: Watches = request.state.watches
     told = Told.from_id(last_event_id)
     if told.status in ENDED and told.knows_end_of(await run_in_threadpool(look_at, document_id, None)):
         # Ends an EventSource, which would connect again and again.
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return EventStream(_stream(watches, document_id, told), headers=_HEADERS)
+    return EventStream(_stream(request, document_id, told), headers=_HEADERS)
 
 
-async def _stream(watches: Watches, document_id: UUID, told: Told) -> AsyncIterator[bytes]:
+async def _stream(request: Request, document_id: UUID, told: Told) -> AsyncIterator[bytes]:
     known: Snapshot | None = None
+    watches: Watches = request.state.watches
+    checked = monotonic()
     async with watches.watching(document_id) as watch:
         while True:
+            if monotonic() - checked >= _HEARTBEAT_SECONDS:
+                if await _is_shut_out(request):
+                    return
+                checked = monotonic()
             try:
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     known = await watch.next(known)
@@ -104,3 +111,15 @@ async def _stream(watches: Watches, document_id: UUID, told: Told) -> AsyncItera
                 told = after
             if known.has_ended:
                 return
+
+
+async def _is_shut_out(request: Request) -> bool:
+    """Whether the key of a stream that has long been open was revoked or has expired."""
+    try:
+        await recognized_caller(request)
+    except (Unauthorized, Forbidden):
+        return True
+    except QuireError:
+        # Postgres does not say. What is streamed comes from there, too.
+        return False
+    return False

@@ -6,6 +6,7 @@ import "./styles/base.css";
 import "./styles/controls.css";
 import "./styles/documents.css";
 import "./styles/document.css";
+import "./styles/study.css";
 
 const root = document.getElementById("root");
 if (root) {

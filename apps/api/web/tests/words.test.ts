@@ -56,7 +56,7 @@ describe("problems", () => {
 
 describe("addresses", () => {
   it("lead to documents, their pages and lines", () => {
-    expect(parseRoute("/documents/abc-1", "?page=3&line=7&q=tax")).toEqual({ name: "document", id: "abc-1", page: 3, line: 7, query: "tax" });
+    expect(parseRoute("/documents/abc-1", "?page=3&line=7&q=tax")).toEqual({ name: "document", id: "abc-1", page: 3, line: 7, query: "tax", aid: null });
     expect(parseRoute("/documents/abc", "?page=-3")).toMatchObject({ page: null, line: null, query: "" });
     expect(parseRoute("/", "?status=failed")).toEqual({ name: "documents", status: "failed", filename: "" });
     expect(parseRoute("/documents/a/b", "")).toEqual({ name: "unknown" });

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, text, update
@@ -73,7 +73,7 @@ _CLAIM = text("""
     FROM documents d
     WHERE a.id = :id AND d.id = a.document_id
       AND (a.status = 'queued' OR (a.status = 'running' AND a.lease_expires_at < now()))
-    RETURNING a.attempts, a.document_id, d.owner, d.filename
+    RETURNING a.attempts, a.document_id, a.kind, d.owner
 """)
 
 _RENEW = text("""
@@ -121,6 +121,7 @@ class Claim:
     artifact_id: UUID
     token: UUID
     document_id: UUID
+    kind: StudyKind
     owner: str
     attempts: int
 
@@ -133,6 +134,14 @@ class Used:
     input_tokens: int
     output_tokens: int
     cost: float | None = None
+
+
+class TokensUsed(NamedTuple):
+    """Tokens of all study aids of a document; those of its owner on this day, and how many its keys allow (or any)."""
+
+    of_document: int
+    today: int
+    allowed: int | None
 
 
 def request(session: Session, document_id: UUID, asked: StudyRequest) -> UUID | None:
@@ -180,7 +189,7 @@ def claim(session: Session, artifact_id: UUID, *, seconds: float, attempts: int)
     row = session.execute(_CLAIM, {"id": artifact_id, "token": token, "seconds": seconds}).first()
     if row is None:
         return None
-    taken = Claim(artifact_id, token, row.document_id, row.owner, row.attempts)
+    taken = Claim(artifact_id, token, row.document_id, row.kind, row.owner, row.attempts)
     if taken.attempts <= attempts:
         return taken
     lost = WorkerLost(
@@ -197,7 +206,7 @@ def renew(session: Session, taken: Claim, *, seconds: float) -> bool:
 
 
 def kept(session: Session, taken: Claim, step: str) -> str | None:
-    """The answer to this request, if it has been paid for."""
+    """The answer to this request, if it has been paid for, or what was made of a window's answers."""
     found = session.get(ArtifactWindow, (taken.artifact_id, step))
     return None if found is None else found.answer
 
@@ -210,6 +219,15 @@ def keep(session: Session, taken: Claim, step: str, answer: str) -> bool:
     return True
 
 
+def remember(session: Session, taken: Claim, step: str, found: str) -> bool:
+    """Write what follows from answers, which `kept` gives back as well; False if the lease was lost."""
+    held = select(Artifact.id).where(Artifact.id == taken.artifact_id, Artifact.lease_token == taken.token)
+    if session.scalar(held.with_for_update(key_share=True)) is None:
+        return False
+    session.execute(_KEEP, {"id": taken.artifact_id, "step": step, "answer": found})
+    return True
+
+
 def count(session: Session, taken: Claim, used: Used) -> None:
     """Add what requests have cost, useful or not."""
     values = {"requests": used.requests, "input_tokens": used.input_tokens, "output_tokens": used.output_tokens}
@@ -217,10 +235,11 @@ def count(session: Session, taken: Claim, used: Used) -> None:
     limits.add_tokens(session, taken.owner, used.input_tokens + used.output_tokens)
 
 
-def tokens_used(session: Session, taken: Claim) -> tuple[int, int]:
-    """Tokens that all study aids of the document have cost, and those of its owner on this day."""
+def tokens_used(session: Session, taken: Claim) -> TokensUsed:
+    """What may bound the next request."""
     of_document = session.scalar(_TOKENS_OF_DOCUMENT, {"document_id": taken.document_id})
-    return int(of_document or 0), limits.tokens_today(session, taken.owner)
+    today, _ = limits.tokens_today(session, taken.owner)
+    return TokensUsed(int(of_document or 0), today, limits.tokens_allowed(session, taken.owner))
 
 
 def note_windows(session: Session, taken: Claim, total: int) -> None:

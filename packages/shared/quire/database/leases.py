@@ -7,7 +7,7 @@ that runs out lets others take the pages; whoever held it then writes nothing. S
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,7 +28,7 @@ _RUNNING = "(SELECT d.status FROM documents d WHERE d.id = :document_id) = 'runn
 _TOUCH_PRECISION = "interval '1 s'"
 
 # A page that may be leased: nobody has it, or whoever had it is gone.
-_FREE = "(p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))"
+FREE = "(p.status = 'pending' OR (p.status = 'leased' AND p.lease_expires_at < now()))"
 
 # One statement, because every batch of pages pays for each round trip. The count is known when the last page is leased,
 # so the document is locked after its pages, as everywhere. `touched_at` has an index: it moves as rarely as it may.
@@ -37,7 +37,7 @@ _LEASE = text(f"""
     WITH free AS (
         SELECT p.document_id, p.number
         FROM pages p
-        WHERE p.document_id = :document_id AND {_FREE} AND {_RUNNING}
+        WHERE p.document_id = :document_id AND {FREE} AND {_RUNNING}
           AND p.attempts >= :least_attempts AND p.attempts < :attempts_limit
           AND (CAST(:number AS integer) IS NULL OR p.number = :number)
         ORDER BY p.number
@@ -80,7 +80,7 @@ _RELEASE = text("""
 _GIVE_UP = text(f"""
     WITH lost AS (
         SELECT p.number FROM pages p
-        WHERE p.document_id = :document_id AND {_FREE} AND p.attempts >= :attempts_limit
+        WHERE p.document_id = :document_id AND {FREE} AND p.attempts >= :attempts_limit
         ORDER BY p.number FOR UPDATE
     )
     UPDATE pages p
@@ -163,7 +163,7 @@ _COPY_ERROR = text("""
 """)
 
 _OPEN_PAGES = text(f"""
-    SELECT count(*) FILTER (WHERE {_FREE} AND p.attempts < :attempts_limit) AS free, count(*) AS open
+    SELECT count(*) FILTER (WHERE {FREE} AND p.attempts < :attempts_limit) AS free, count(*) AS open
     FROM pages p
     WHERE p.document_id = :document_id AND p.status IN ('pending', 'leased') AND {_RUNNING}
 """)
@@ -254,6 +254,19 @@ def write_pages(session: Session, lease: Lease, pages: Sequence[PageText | PageE
     values = {"document_id": lease.document_id, "token": lease.token, "rows": rows, "content": content}
     counted = session.execute(_FINISH_PAGES, values).first()
     return None if counted is None else progress_after(session, lease.document_id, counted)
+
+
+def finish(
+    session: Session, lease: Lease, pages: Sequence[PageText | PageError], *, begun: Collection[int] = ()
+) -> Progress | None:
+    """`write_pages` for what came out, and `release` for the rest; the attempt counts for those that were `begun`."""
+    written = {page.page_number for page in pages}
+    left = [number for number in lease.numbers if number not in written]
+    for is_begun in (True, False):
+        numbers = [number for number in left if (number in begun) == is_begun]
+        if numbers:
+            release(session, lease, numbers, begun=is_begun)
+    return write_pages(session, lease, pages) if pages else None
 
 
 def give_up_pages(session: Session, document_id: UUID, *, attempts: int) -> Progress | None:

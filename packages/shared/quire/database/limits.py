@@ -30,7 +30,18 @@ _ADD_TOKENS = text("""
     ON CONFLICT (owner, day) DO UPDATE SET tokens = u.tokens + :tokens
 """)
 
-_TOKENS_TODAY = text("SELECT tokens FROM usage WHERE owner = :owner AND day = (now() AT TIME ZONE 'UTC')::date")
+_TOKENS_TODAY = text("""
+    SELECT coalesce((SELECT tokens FROM usage WHERE owner = :owner AND day = (now() AT TIME ZONE 'UTC')::date), 0)
+               AS tokens,
+           86400 - extract(epoch FROM now())::numeric % 86400 AS seconds_left
+""")
+
+# A key without a limit is one that may use any number. Keys of administrators see every owner: they are nobody's.
+_TOKENS_ALLOWED = text("""
+    SELECT CASE WHEN bool_and(tokens_per_day IS NOT NULL) THEN max(tokens_per_day) END FROM api_keys
+    WHERE owner = :owner AND NOT 'admin' = ANY(scopes)
+      AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+""")
 
 _FORGET = text("DELETE FROM request_windows WHERE minute < floor(extract(epoch FROM now()) / 60)::bigint - :minutes")
 
@@ -57,9 +68,16 @@ def add_tokens(session: Session, owner: str, tokens: int) -> None:
     session.execute(_ADD_TOKENS, {"owner": owner, "tokens": tokens})
 
 
-def tokens_today(session: Session, owner: str) -> int:
-    """Tokens that an owner's study aids have cost on this day."""
-    return int(session.scalar(_TOKENS_TODAY, {"owner": owner}) or 0)
+def tokens_today(session: Session, owner: str) -> tuple[int, float]:
+    """Tokens that an owner's study aids have cost on this day, and the seconds that it has left."""
+    row = session.execute(_TOKENS_TODAY, {"owner": owner}).one()
+    return int(row.tokens), float(row.seconds_left)
+
+
+def tokens_allowed(session: Session, owner: str) -> int | None:
+    """Tokens that an owner's study aids may cost on a day: the largest limit of its keys; None if one has none."""
+    allowed = session.scalar(_TOKENS_ALLOWED, {"owner": owner})
+    return None if allowed is None else int(allowed)
 
 
 def forget_requests(session: Session, *, minutes: int = 5) -> None:

@@ -28,12 +28,27 @@ from quire.database.compressed import CompressedJson
 
 DOCUMENT_STATUSES = ("queued", "running", "completed", "partial", "failed", "cancelled")
 PAGE_STATUSES = ("pending", "leased", "done", "failed")
+REMOTE_JOB_STATES = (
+    "sending",
+    "unknown",
+    "queued",
+    "running",
+    "completed",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "expired",
+    "lost",
+)
 ARTIFACT_STATUSES = ("waiting", "queued", "running", "completed", "failed", "unavailable")
 
 # For indexes, and the statements that use them: documents that wait for a ticket, and those that have or had one and
 # are not finished.
 WAITING = "status = 'queued' AND dispatched_at IS NULL"
 DISPATCHED = "status = 'running' OR (status = 'queued' AND dispatched_at IS NOT NULL)"
+
+# Jobs at a serverless endpoint of which it is not known what came of them.
+REMOTE_JOB_OPEN = "state IN ('sending', 'unknown', 'queued', 'running')"
 
 
 class Base(DeclarativeBase):
@@ -191,6 +206,7 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     pages_per_day: Mapped[int | None] = mapped_column(Integer)
+    tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -316,9 +332,10 @@ class Artifact(Base):
 
 
 class ArtifactWindow(Base):
-    """An answer of the model that is paid for: about a window of pages, or of what earlier answers say.
+    """An answer of the model that is paid for, or the items of a window that were made of such answers.
 
-    `step` is the SHA-256 of the request, as hex: whoever goes on with the artifact asks nothing twice.
+    `step` is the SHA-256 of the request, or of what the window is asked, as hex: whoever goes on with the artifact asks
+    nothing twice, and looks for no quote twice.
     """
 
     __tablename__ = "artifact_windows"
@@ -329,3 +346,37 @@ class ArtifactWindow(Base):
     step: Mapped[str] = mapped_column(Text, primary_key=True)
     answer: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class RemoteJob(Base):
+    """A job at a serverless endpoint: `sending` before the platform is asked, `unknown` where its answer was lost.
+
+    `remote_id` is the platform's. `pages` is how many it is to read; where the controller has leased them for it they
+    are `numbers`, under `lease_token`, and `plan_attempt` says that it holds a document that nobody has opened. It is
+    over at `deadline_at` whatever happens. Documents may be deleted before it.
+    """
+
+    __tablename__ = "remote_jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)
+    document_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    remote_id: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    pages: Mapped[int] = mapped_column(Integer)
+    numbers: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default=sql("'{}'"))
+    lease_token: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
+    plan_attempt: Mapped[int | None] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    deadline_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    running_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    execution_seconds: Mapped[float | None] = mapped_column()
+    error_code: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        CheckConstraint(f"state IN {REMOTE_JOB_STATES}", name="remote_jobs_state_known"),
+        CheckConstraint(f"({REMOTE_JOB_OPEN}) = (ended_at IS NULL)", name="remote_jobs_ended_or_open"),
+        Index("remote_jobs_open", "document_id", postgresql_where=sql(REMOTE_JOB_OPEN)),
+        Index("remote_jobs_created", "created_at"),
+        Index("remote_jobs_ended", "ended_at"),
+    )

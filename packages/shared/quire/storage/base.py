@@ -14,6 +14,8 @@ CHUNK_BYTES = 1024 * 1024
 UPLOADS = "uploads/"
 # What the API makes from a document and keeps beside it: a folder for each.
 DERIVED = "derived/"
+# Results that are too large for a message, of workers without a database.
+RESULTS = "results/"
 
 
 @dataclass(frozen=True)

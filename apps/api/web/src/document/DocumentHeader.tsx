@@ -18,6 +18,8 @@ interface Props {
   connected: boolean;
   page: number | null;
   line: number | null;
+  /** The study aid that is looked at. */
+  aid: string | null;
   onUpdate: (document: QuireDocument) => void;
   onCopy: (text: string, what: string) => void;
   onShortcuts: () => void;
@@ -25,7 +27,7 @@ interface Props {
 }
 
 /** What the document is called, how far it is, and what can be done with it. */
-export function DocumentHeader({ document, missing, connected, page, line, onUpdate, onCopy, onShortcuts, onSignOut }: Props) {
+export function DocumentHeader({ document, missing, connected, page, line, aid, onUpdate, onCopy, onShortcuts, onSignOut }: Props) {
   const [deleting, setDeleting] = useState(false);
   const { say, fail } = useToasts();
 
@@ -65,7 +67,7 @@ export function DocumentHeader({ document, missing, connected, page, line, onUpd
   const retry = (): void => void act(() => api.retry(id), "The pages that failed are read again.");
   const retryable = failedPages || status === "failed";
   const items: MenuItem[] = [
-    { label: "Copy a link to here", icon: "link", onSelect: () => onCopy(location.origin + documentPath(id, page, line === null ? null : line + 1), "The link") },
+    { label: "Copy a link to here", icon: "link", onSelect: () => onCopy(location.origin + documentPath(id, page, line === null ? null : line + 1, "", aid), "The link") },
     ...(active ? [{ label: "Cancel", icon: "stop", onSelect: cancel } as const] : []),
     ...(retryable ? [{ label: "Read again what failed", icon: "retry", onSelect: retry } as const] : []),
     { label: "Keyboard", icon: "keyboard", onSelect: onShortcuts },

@@ -7,7 +7,10 @@ import { nextTurn, stepZoom, type Turn, type Zoom } from "../lib/geometry";
 import { nearestIndex } from "../lib/pageNumbers";
 import { documentPath, navigate, type Route } from "../lib/router";
 import { load, store } from "../lib/storage";
+import type { Citation } from "../lib/studyAids";
 import { useMedia } from "../lib/useMedia";
+import { type Evidence, EvidenceContext } from "../study/Citations";
+import { StudyPanel } from "../study/StudyPanel";
 import { Link } from "../ui/Link";
 import { WithBlocks } from "../structure/WithBlocks";
 import { Notice } from "../ui/Notice";
@@ -30,7 +33,7 @@ const NEXT_BOXES: Record<BoxMode, BoxMode> = { lines: "words", words: "off", off
 
 /** One document: its pages, one of them large, and its text. */
 export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSignOut: (() => void) | undefined }) {
-  const { id, query } = route;
+  const { id, query, aid } = route;
   const followed = useDocument(id);
   const { document, numbers, pages, statusOf } = followed;
   const narrow = useMedia("(max-width: 899px)");
@@ -50,24 +53,34 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
   const [scale, setScale] = useState(1);
   const [turns, setTurns] = useState<Record<number, Turn>>({});
   const [boxes, setBoxes] = useState<BoxMode>("lines");
-  const [tab, setTab] = useState<Tab>(query ? "search" : "text");
+  const [tab, setTab] = useState<Tab>(aid ? "study" : query ? "search" : "text");
+  const [evidence, setEvidence] = useState<Evidence | null>(null);
   const [help, setHelp] = useState(false);
   const [keysOn, setKeysOn] = useState(() => load(SHORTCUTS) !== "off");
   const searchField = useRef<HTMLInputElement>(null);
   const turn = (current !== null && turns[current]) || 0;
 
   const goTo = useCallback(
-    (number: number | undefined) => number !== undefined && navigate(documentPath(id, number, null, query)),
-    [id, query],
+    (number: number | undefined) => number !== undefined && navigate(documentPath(id, number, null, query, aid)),
+    [id, query, aid],
   );
   const select = useCallback(
-    (line: number) => navigate(documentPath(id, current, line + 1, query), { replace: true }),
-    [id, current, query],
+    (line: number) => navigate(documentPath(id, current, line + 1, query, aid), { replace: true }),
+    [id, current, query, aid],
   );
   const setQuery = useCallback(
-    (text: string) => navigate(documentPath(id, current, route.line, text), { replace: true }),
-    [id, current, route.line],
+    (text: string) => navigate(documentPath(id, current, route.line, text, aid), { replace: true }),
+    [id, current, route.line, aid],
   );
+  const showEvidence = useCallback(
+    (citation: Citation | null) => {
+      setEvidence(citation && { citation });
+      if (citation) navigate(documentPath(id, citation.page_number, null, query, aid));
+    },
+    [id, query, aid],
+  );
+  const shower = useMemo(() => ({ evidence, onEvidence: showEvidence }), [evidence, showEvidence]);
+  const pathOfAid = (next: string | null): string => documentPath(id, current, null, query, next);
   const setTurn = (next: Turn): void => setTurns((all) => (current === null ? all : { ...all, [current]: next }));
 
   const copy = useCallback(
@@ -81,6 +94,10 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
       .then((text) => copy(text, "The text of every page"), fail);
 
   useEffect(() => setHovered(null), [current]);
+  useEffect(() => {
+    setEvidence(null);
+    if (aid) setTab("study");
+  }, [aid]);
   useEffect(() => {
     const name = document ? nameOf(document) : "Document";
     const where = current !== null && numbers.length > 1 ? `, page ${current}` : "";
@@ -123,11 +140,12 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
         else if (page?.text) copy(page.text, "The page");
       },
       "?": () => setHelp(true),
+      ...(evidence && { Escape: () => setEvidence(null) }),
     },
     keysOn && !help,
   );
 
-  const rail = numbers.length > 0 && <PageRail id={id} numbers={numbers} current={current} statusOf={statusOf} onSelect={goTo} />;
+  const rail = numbers.length > 0 && <PageRail id={id} numbers={numbers} current={current} aid={aid} statusOf={statusOf} onSelect={goTo} />;
   const shownTab = tab === "pages" && !narrow ? "text" : tab;
 
   return (
@@ -138,12 +156,16 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
         connected={followed.connected}
         page={current}
         line={selected}
+        aid={shownTab === "study" ? aid : null}
         onUpdate={followed.update}
         onCopy={copy}
         onShortcuts={() => setHelp(true)}
         onSignOut={onSignOut}
       />
       <Announcer document={document} />
+      <p className="visually-hidden" role="status">
+        {evidence && `Page ${evidence.citation.page_number}. Marked on it: ${evidence.citation.quote}`}
+      </p>
       <main className="workspace" id="main" tabIndex={-1}>
         {followed.error !== null && !document ? (
           <Problem error={followed.error} onRetry={followed.reload} />
@@ -187,6 +209,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
                     hovered={hovered}
                     selected={selected}
                     matches={matches}
+                    evidence={evidence?.citation.page_number === current ? evidence : null}
                     onHover={setHovered}
                     onSelect={select}
                     onScale={setZoom}
@@ -195,7 +218,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
                 )}
               </PageArea>
             </section>
-            <aside className="panel" aria-label="Text">
+            <aside className="panel" aria-label="Text and study aids">
               <Tabs tab={shownTab} onTab={setTab} withPages={narrow && numbers.length > 1}>
                 {shownTab === "text" && status === "done" && (
                   <WithBlocks id={id} page={page} onSelect={select} onCopy={copy}>
@@ -216,6 +239,7 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
                   <SearchPanel
                     id={id}
                     query={query}
+                    aid={aid}
                     onQuery={setQuery}
                     unfinished={isUnderWay(document)}
                     current={current}
@@ -224,6 +248,17 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
                   />
                 )}
                 {shownTab === "pages" && rail}
+                {/* It stays: what somebody has got to in it is not to be lost. */}
+                <EvidenceContext value={shower}>
+                  <StudyPanel
+                    id={id}
+                    shown={shownTab === "study"}
+                    aid={aid}
+                    hrefOf={pathOfAid}
+                    onOpen={(next) => navigate(pathOfAid(next))}
+                    unfinished={isUnderWay(document)}
+                  />
+                </EvidenceContext>
               </Tabs>
             </aside>
           </>

@@ -18,12 +18,14 @@ interface Props {
   id: string;
   numbers: readonly number[];
   current: number | null;
+  /** The study aid that stays open. */
+  aid: string | null;
   statusOf: (number: number) => PageStatus;
   onSelect: (number: number) => void;
 }
 
 /** Every page as a small picture: only those in sight are drawn and fetched, so that there may be thousands. */
-export function PageRail({ id, numbers, current, statusOf, onSelect }: Props) {
+export function PageRail({ id, numbers, current, aid, statusOf, onSelect }: Props) {
   const rail = useRef<HTMLDivElement>(null);
   const { width, height } = useSize(rail);
   const [scrollTop, setScrollTop] = useState(0);
@@ -63,7 +65,7 @@ export function PageRail({ id, numbers, current, statusOf, onSelect }: Props) {
       >
         {shown.map((number, index) => (
           <li key={number} aria-posinset={start * columns + index + 1} aria-setsize={numbers.length}>
-            <Thumbnail id={id} number={number} status={statusOf(number)} current={number === current} />
+            <Thumbnail id={id} number={number} aid={aid} status={statusOf(number)} current={number === current} />
           </li>
         ))}
       </ul>
@@ -73,12 +75,12 @@ export function PageRail({ id, numbers, current, statusOf, onSelect }: Props) {
 
 const NOTES: Record<PageStatus, string> = { pending: ", not read yet", running: ", being read", done: "", failed: ", failed" };
 
-const Thumbnail = memo(function Thumbnail(props: { id: string; number: number; status: PageStatus; current: boolean }) {
-  const { id, number, status, current } = props;
+const Thumbnail = memo(function Thumbnail(props: { id: string; number: number; aid: string | null; status: PageStatus; current: boolean }) {
+  const { id, number, aid, status, current } = props;
   const { url } = useImage(id, status === "done" ? number : null, THUMBNAIL_WIDTH, SCROLL_PAUSE);
   return (
     <Link
-      href={documentPath(id, number)}
+      href={documentPath(id, number, null, "", aid)}
       className={`thumbnail ${status}`}
       aria-current={current ? "page" : undefined}
       aria-label={`Page ${number}${NOTES[status]}`}

@@ -1,9 +1,10 @@
 import { memo, type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import type { Page } from "../lib/api";
 import { isUnsure, unsureLines } from "../lib/confidence";
-import { bounds, imageWidth, points, scaleOf, type Size, turned, turnRectangle, type Turn, type Zoom } from "../lib/geometry";
+import { bounds, imageWidth, points, type Rectangle, scaleOf, type Size, turned, turnRectangle, type Turn, type Zoom } from "../lib/geometry";
 import { useSize } from "../lib/useSize";
 import { BlockBoxes } from "../structure/BlockBoxes";
+import type { Evidence } from "../study/Citations";
 import { Notice } from "../ui/Notice";
 import { useImage } from "./useImage";
 import { useZoomGestures } from "./useZoomGestures";
@@ -22,6 +23,8 @@ interface Props {
   selected: number | null;
   /** Lines that a search found. */
   matches: ReadonlySet<number>;
+  /** What a study aid cites of this page. */
+  evidence: Evidence | null;
   onHover: (line: number | null) => void;
   onSelect: (line: number) => void;
   onScale: (scale: number) => void;
@@ -35,7 +38,7 @@ const A4: Size = { width: 1240, height: 1754 };
 
 /** The page's image with its boxes over it, in a view that scrolls. */
 export function PageView(props: Props) {
-  const { id, number, page, zoom, turn, boxes, hovered, selected, matches, onHover, onSelect, onScale, onShown } = props;
+  const { id, number, page, zoom, turn, boxes, hovered, selected, matches, evidence, onHover, onSelect, onScale, onShown } = props;
   const view = useRef<HTMLDivElement>(null);
   const sheet = useRef<HTMLDivElement>(null);
   const inner = useSize(view);
@@ -52,10 +55,13 @@ export function PageView(props: Props) {
   useEffect(() => setGuess({ width: size.width, height: size.height }), [size.width, size.height]);
   useEffect(() => onShown(scale), [scale, onShown]);
   useZoomGestures(view, sheet, scale, onScale);
-  useLineInSight(view, sheet, page, selected, scale, turn);
+  // First to the beginning of a page, then to what is to be seen of it.
   useEffect(() => {
     view.current?.scrollTo(0, 0);
   }, [number]);
+  const line = selected === null ? undefined : page?.detections?.[selected];
+  useInSight(view, sheet, page, line ? `${number}/${selected}` : null, line && bounds(line.box), scale, turn);
+  useInSight(view, sheet, page, evidence, evidence ? bounds(evidence.citation.boxes.flat()) : undefined, scale, turn);
 
   return (
     <div className="page-view" ref={view} tabIndex={0} role="region" aria-label={`Page ${number}, image`}>
@@ -74,6 +80,13 @@ export function PageView(props: Props) {
               <BlockBoxes page={page} />
               <Lines page={page} hovered={hovered} selected={selected} matches={matches} faint={boxes === "words"} onHover={onHover} onSelect={onSelect} />
               {boxes === "words" && <Words page={page} />}
+            </svg>
+          )}
+          {ready && evidence && (
+            <svg className="boxes evidence" viewBox={`0 0 ${size.width} ${size.height}`} preserveAspectRatio="none" aria-hidden="true">
+              {evidence.citation.boxes.map((box, index) => (
+                <polygon key={index} points={points(box)} />
+              ))}
             </svg>
           )}
         </div>
@@ -144,22 +157,33 @@ const Words = memo(function Words({ page }: { page: Page }) {
   );
 });
 
-/** Scroll a line that was selected into sight. */
-function useLineInSight(view: RefObject<HTMLElement | null>, sheet: RefObject<HTMLElement | null>, page: Page | null, line: number | null, scale: number, turn: Turn): void {
-  const last = useRef<string | null>(null);
+/**
+ * Scroll an area of the page into sight. Only another `target` scrolls, and its page when it is there, not what
+ * happens to the view afterwards.
+ */
+function useInSight(
+  view: RefObject<HTMLElement | null>,
+  sheet: RefObject<HTMLElement | null>,
+  page: Page | null,
+  target: unknown,
+  area: Rectangle | undefined,
+  scale: number,
+  turn: Turn,
+): void {
+  const last = useRef<unknown>(null);
   useEffect(() => {
     const [outer, inner] = [view.current, sheet.current];
-    const detection = line === null ? undefined : page?.detections?.[line];
-    const wanted = `${page?.page_number}/${line}`;
-    // Only the choice of a line scrolls, not what happens to the view afterwards.
-    if (!outer || !inner || !detection || !page?.width || !page.height || last.current === wanted) return;
-    last.current = wanted;
-    const { left, top, right, bottom } = turnRectangle(bounds(detection.box), { width: page.width, height: page.height }, turn);
+    if (target === null) last.current = null;
+    if (!outer || !inner || !area || !page?.width || !page.height || last.current === target) return;
+    last.current = target;
+    const { left, top, right, bottom } = turnRectangle(area, { width: page.width, height: page.height }, turn);
     const [x, y] = [inner.offsetLeft + left * scale, inner.offsetTop + top * scale];
     const [width, height] = [(right - left) * scale, (bottom - top) * scale];
     const inSight =
       x >= outer.scrollLeft && x + Math.min(width, outer.clientWidth) <= outer.scrollLeft + outer.clientWidth &&
       y >= outer.scrollTop && y + height <= outer.scrollTop + outer.clientHeight;
-    if (!inSight) outer.scrollTo({ left: x - Math.max(MARGIN, (outer.clientWidth - width) / 2), top: y - (outer.clientHeight - height) / 2 });
-  }, [view, sheet, page, line, scale, turn]);
+    if (!inSight) {
+      outer.scrollTo({ left: x - Math.max(MARGIN, (outer.clientWidth - width) / 2), top: y - Math.max(MARGIN, (outer.clientHeight - height) / 2) });
+    }
+  });
 }

@@ -12,6 +12,8 @@ const TYPING_PAUSE = 250;
 interface Props {
   id: string;
   query: string;
+  /** The study aid that stays open. */
+  aid: string | null;
   onQuery: (query: string) => void;
   /** Whether there are pages that cannot be found yet. */
   unfinished: boolean;
@@ -28,7 +30,7 @@ interface Results {
 }
 
 /** Finds text on every page. */
-export function SearchPanel({ id, query, onQuery, unfinished, current, selected, field }: Props) {
+export function SearchPanel({ id, query, aid, onQuery, unfinished, current, selected, field }: Props) {
   const [typed, setTyped] = useState(query);
   const [results, setResults] = useState<Results | null>(null);
 
@@ -91,7 +93,7 @@ export function SearchPanel({ id, query, onQuery, unfinished, current, selected,
                 {lines.map((found) => (
                   <li key={found.line}>
                     <Link
-                      href={documentPath(id, number, found.line + 1, query)}
+                      href={documentPath(id, number, found.line + 1, query, aid)}
                       aria-current={number === current && found.line === selected ? "true" : undefined}
                     >
                       <Marked text={found.text} query={query} />

@@ -37,6 +37,8 @@ const TABLE: [string[], string][] = [
   [["B"], "Boxes: lines, words, none"],
   [["C"], "Copy the selected line, or else the page"],
   [["↑", "↓"], "In the text: the line before, the line after"],
+  [["←", "→"], "On flashcards: the card before, the card after"],
+  [["Esc"], "Hide the evidence of a study aid"],
   [["?"], "These keys"],
 ];
 

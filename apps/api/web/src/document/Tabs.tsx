@@ -1,13 +1,13 @@
 import { type KeyboardEvent, type ReactNode, useId } from "react";
 
-export type Tab = "text" | "search" | "pages";
+export type Tab = "text" | "search" | "study" | "pages";
 
-const NAMES: Record<Tab, string> = { text: "Text", search: "Search", pages: "Pages" };
+const NAMES: Record<Tab, string> = { text: "Text", search: "Search", study: "Study", pages: "Pages" };
 
 /** The panel's tabs; arrows go from one to the next. `children` is what the chosen one shows. */
 export function Tabs({ tab, onTab, withPages, children }: { tab: Tab; onTab: (tab: Tab) => void; withPages: boolean; children: ReactNode }) {
   const id = useId();
-  const tabs: Tab[] = withPages ? ["text", "search", "pages"] : ["text", "search"];
+  const tabs: Tab[] = withPages ? ["text", "search", "study", "pages"] : ["text", "search", "study"];
 
   const onKeyDown = (event: KeyboardEvent<HTMLElement>): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -20,7 +20,7 @@ export function Tabs({ tab, onTab, withPages, children }: { tab: Tab; onTab: (ta
 
   return (
     <>
-      <div className="tabs" role="tablist" aria-label="Text of the document" onKeyDown={onKeyDown}>
+      <div className="tabs" role="tablist" aria-label="Text and study aids" onKeyDown={onKeyDown}>
         {tabs.map((name) => (
           <button
             key={name}

@@ -1,5 +1,6 @@
 import { type ReactNode, useId } from "react";
 import type { UploadForm } from "../lib/api";
+import { KIND_NAMES, STUDY_KINDS } from "../lib/studyAids";
 
 function Field({ label, hint, children }: { label: string; hint: string; children: (ids: { id: string; "aria-describedby": string }) => ReactNode }) {
   const id = useId();
@@ -75,7 +76,32 @@ export function UploadOptions({ form, onChange }: { form: UploadForm; onChange: 
             </span>
           )}
         </Field>
+        <FollowUps value={form.follow_ups ?? ""} onChange={(value) => onChange({ ...form, follow_ups: value })} />
       </div>
     </details>
+  );
+}
+
+/** Study aids to make of the document; `value` names their kinds. */
+function FollowUps({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const hint = useId();
+  const chosen = value.split(",").filter(Boolean);
+  return (
+    <fieldset className="field follow-ups" aria-describedby={hint}>
+      <legend>Study aids</legend>
+      <div className="choices">
+        {STUDY_KINDS.map((kind) => (
+          <label key={kind} className="checkbox">
+            <input
+              type="checkbox"
+              checked={chosen.includes(kind)}
+              onChange={(event) => onChange(STUDY_KINDS.filter((one) => (one === kind ? event.target.checked : chosen.includes(one))).join())}
+            />
+            {KIND_NAMES[kind]}
+          </label>
+        ))}
+      </div>
+      <small id={hint}>A language model makes them when the document has been read.</small>
+    </fieldset>
   );
 }

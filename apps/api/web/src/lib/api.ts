@@ -4,6 +4,7 @@ import type { Block } from "../structure/blocks";
 import { isActive } from "./format";
 import { NETWORK_PROBLEM, Problem, problemOf } from "./problem";
 import { key, forgetKey } from "./session";
+import type { StudyAid, StudyRequest } from "./studyAids";
 
 export type DocumentStatus = "queued" | "running" | "completed" | "partial" | "failed" | "cancelled";
 export type PageStatus = "pending" | "running" | "done" | "failed";
@@ -87,6 +88,8 @@ export interface Me {
 
 export const EXPORT_FORMATS = ["txt", "json", "md", "tables-html", "tables-csv", "tables-xlsx", "hocr", "alto", "pdf", "overlay"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+/** The last two are for flashcards alone. */
+export type StudyFormat = "md" | "json" | "csv" | "apkg";
 
 const ROOT = "/api/v1";
 
@@ -124,6 +127,7 @@ async function json<Body>(path: string, init?: RequestInit): Promise<Body> {
 }
 
 const of = (id: string): string => `/documents/${encodeURIComponent(id)}`;
+const aidOf = (id: string, aid: string): string => `${of(id)}/artifacts/${encodeURIComponent(aid)}`;
 
 export interface DocumentFilter {
   status?: string;
@@ -131,7 +135,10 @@ export interface DocumentFilter {
 }
 
 /** What an upload asks for besides the file; empty values are left out. */
-export type UploadForm = Partial<Record<"pages" | "lang_hints" | "mode" | "doc_orientation" | "text_layer" | "dpi" | "min_confidence" | "priority", string>>;
+export type UploadForm = Partial<Record<"pages" | "lang_hints" | "mode" | "doc_orientation" | "text_layer" | "dpi" | "min_confidence" | "priority" | "follow_ups", string>>;
+
+// Fields with several values, which are written one after another.
+const LISTS: ReadonlySet<string> = new Set<keyof UploadForm>(["lang_hints", "follow_ups"]);
 
 export const api = {
   me: (signal?: AbortSignal) => json<Me>("/me", signal ? { signal } : {}),
@@ -149,6 +156,13 @@ export const api = {
   /** Of a document that is still being read: what there is. */
   export: ({ id, status }: Pick<QuireDocument, "id" | "status">, format: ExportFormat, page?: number) =>
     send(`${of(id)}/export/${format}${query({ page, partial: isActive(status) || undefined })}`),
+  studyAids: (id: string, cursor: string | null, signal?: AbortSignal) =>
+    json<List<StudyAid>>(`${of(id)}/artifacts${query({ limit: 200, cursor })}`, signal ? { signal } : {}),
+  studyAid: (id: string, aid: string, signal?: AbortSignal) => json<StudyAid>(aidOf(id, aid), signal ? { signal } : {}),
+  askForStudyAid: (id: string, request: StudyRequest) =>
+    json<StudyAid>(`${of(id)}/artifacts`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) }),
+  makeStudyAidAgain: (id: string, aid: string) => json<StudyAid>(`${aidOf(id, aid)}/rerun`, { method: "POST" }),
+  exportStudyAid: (id: string, aid: string, format: StudyFormat) => send(`${aidOf(id, aid)}/export/${format}`),
   imagePath: (id: string, number: number, width: number) => `${of(id)}/pages/${number}/image${query({ width })}`,
 };
 
@@ -164,7 +178,7 @@ export function upload(
 ): Promise<QuireDocument> {
   const body = new FormData();
   for (const [name, value] of Object.entries(form)) {
-    for (const one of name === "lang_hints" ? value.split(/[\s,]+/) : [value.trim()]) if (one) body.append(name, one);
+    for (const one of LISTS.has(name) ? value.split(/[\s,]+/) : [value.trim()]) if (one) body.append(name, one);
   }
   body.append("file", file, file.name);
   return new Promise((resolve, reject) => {

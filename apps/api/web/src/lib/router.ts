@@ -4,7 +4,7 @@ import { useSyncExternalStore } from "react";
 
 export type Route =
   | { name: "documents"; status: string; filename: string }
-  | { name: "document"; id: string; page: number | null; line: number | null; query: string }
+  | { name: "document"; id: string; page: number | null; line: number | null; query: string; aid: string | null }
   | { name: "unknown" };
 
 function positive(text: string | null): number | null {
@@ -26,14 +26,17 @@ export function parseRoute(path: string, search: string): Route {
     page: positive(parameters.get("page")),
     line: positive(parameters.get("line")),
     query: parameters.get("q") ?? "",
+    aid: parameters.get("aid"),
   };
 }
 
-export function documentPath(id: string, page?: number | null, line?: number | null, query?: string): string {
+/** The address of a document, with a study aid open where `aid` names one. */
+export function documentPath(id: string, page?: number | null, line?: number | null, query?: string, aid?: string | null): string {
   const parameters = new URLSearchParams();
   if (page) parameters.set("page", String(page));
   if (line) parameters.set("line", String(line));
   if (query) parameters.set("q", query);
+  if (aid) parameters.set("aid", aid);
   const text = parameters.toString();
   return `/documents/${id}${text && `?${text}`}`;
 }
