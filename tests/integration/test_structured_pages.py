@@ -159,3 +159,9 @@ def test_without_a_database_pictures_lie_beside_the_result(
     assert key == f"results/{task_id}/picture-2-3.png"
     assert stored(bench, key, tmp_path).getpixel((0, 0)) == (2, 2, 2)
     assert [found.text for found in result.detections or ()] == ["page 1", "page 2", "page 3"]
+    # Those of a document that somebody else has in a database are deleted with it.
+    document_id = uuid4()
+    payload = OcrPayload(key=scan, bucket=BUCKET, mode="structure", document_id=document_id)
+    result = whole.read(payload, task_id)
+    assert result.pages is not None
+    assert result.pages[0].blocks[2].picture == f"{derived_prefix(document_id)}picture-1-3.png"

@@ -14,6 +14,7 @@ from ocr.engines import OcrEngine
 from ocr.engines.by_options import engine_for
 from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
+from quire.deletion import derived_prefix
 from quire.errors import InvalidPayload, QuireError, WorkerStopped
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -49,7 +50,7 @@ class WholeDocument:
             raise InvalidPayload("follow_ups: study aids are kept in a database. Set DATABASE_URL, or leave them out.")
         bucket = self.settings.readable_bucket(payload.bucket)
         options = ReadOptions.resolve(payload.options(), self.settings)
-        engine = self._engine(options, task_id)
+        engine = self._engine(options, payload, task_id)
         pages: list[PageText] = []
         errors: list[PageError] = []
         first_error: QuireError | None = None
@@ -67,11 +68,13 @@ class WholeDocument:
             raise first_error
         return self._result(payload, task_id, page_count, pages, errors)
 
-    def _engine(self, options: ReadOptions, task_id: str) -> OcrEngine:
+    def _engine(self, options: ReadOptions, payload: OcrPayload, task_id: str) -> OcrEngine:
+        """The engine for the options. Pictures lie beside the result, or where they go with their document."""
         engine = engine_for(self.ocr(), options)
         if options.mode == "text":
             return engine
-        return KeepingPictures(engine, self.store, self.settings.default_bucket, f"{RESULTS}{task_id}/")
+        prefix = f"{RESULTS}{task_id}/" if payload.document_id is None else derived_prefix(payload.document_id)
+        return KeepingPictures(engine, self.store, self.settings.default_bucket, prefix)
 
     def _until_interrupted(self, pages: Iterable[T]) -> Iterator[T]:
         """The pages, for as long as they are wanted."""
