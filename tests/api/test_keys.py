@@ -43,7 +43,7 @@ def test_nothing_is_answered_without_a_key_but_whether_the_service_lives(guarded
     assert len(paths) > 15
     for path, methods in paths.items():
         for method in methods:
-            url = path.replace("{number}", "1").replace("{format}", "txt")
+            url = path.replace("{number}", "1").replace("{block}", "0").replace("{format}", "txt")
             while "{" in url:
                 before, _, rest = url.partition("{")
                 url = f"{before}{uuid4()}{rest.partition('}')[2]}"
@@ -81,9 +81,7 @@ def test_the_documents_of_others_do_not_exist(guarded: httpx.Client, replicas_da
         if its_own == path:
             continue
         for method in methods:
-            whole = (
-                its_own.replace("{number}", "1").replace("{format}", "json").replace("{artifact_id}", document["id"])
-            )
+            whole = its_own.format(number=1, block=0, format="json", artifact_id=document["id"])
             body = {"kind": "summary"} if method == "post" else None
             answer = guarded.request(method, whole, params={"q": "x"}, headers=bob, json=body)
             assert answer.status_code == 404, (method, path)

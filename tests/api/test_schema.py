@@ -85,6 +85,9 @@ def test_answers_about_a_document_are_as_documented(api_schema: Any, client: htt
         operation = result.ok()
         if operation.method != "get" or "{document_id}" not in operation.path or "events" in operation.path:
             continue
+        if "{block}" in operation.path:
+            # This document was read as lines.
+            continue
         format_ = "json" if "artifact_id" in operation.path else "txt"
         parameters = {"document_id": document, "number": 1, "format": format_, "artifact_id": artifact}
         path = {name: value for name, value in parameters.items() if f"{{{name}}}" in operation.path}

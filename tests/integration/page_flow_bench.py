@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Engine, select, text
 
 from flow.page_flow import PageFlow
+from ocr.engines import OcrEngine
 from quire.contracts import OcrPayload
 from quire.database.engine import transaction
 from quire.database.tables import Document, Page
@@ -36,7 +37,7 @@ class Bench:
     def accept(self, key: str, **options: object) -> uuid.UUID:
         return self.flow.accept(OcrPayload(key=key, bucket=BUCKET, **options), str(uuid.uuid4()))
 
-    def with_engine(self, engine: InstantEngine) -> PageFlow:
+    def with_engine(self, engine: OcrEngine) -> PageFlow:
         return replace(self.flow, ocr=lambda: engine)
 
     def pages(self, document_id: uuid.UUID) -> dict[int, Page]:

@@ -14,12 +14,14 @@ from quire.contracts import PageError, PageText
 from quire.errors import InvalidPayload
 from quire.exports.base import ExportInfo, with_failed
 from quire.exports.formats import FORMATS, write_export
-from quire.exports.markdown import escape_line
+from quire.structure.escaping import escape_line
 from tests.unit.exported import box, exported, failed, page_with, text_page
 
 
 def test_every_format_of_the_api_is_there():
-    assert list(FORMATS) == ["txt", "json", "md", "hocr", "alto", "pdf", "overlay"]
+    assert list(FORMATS) == [
+        "txt", "json", "md", "tables-html", "tables-csv", "tables-xlsx", "hocr", "alto", "pdf", "overlay",
+    ]  # fmt: skip
     assert {name for name, known in FORMATS.items() if known.needs_source} == {"pdf", "overlay"}
 
 

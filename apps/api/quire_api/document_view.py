@@ -9,7 +9,17 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from quire.contracts import PRIORITIES, Detection, DocumentStatus, OcrOptions, PageSourceKind, Priority, Word
+from quire.contracts import (
+    PRIORITIES,
+    Block,
+    Detection,
+    DocumentStatus,
+    OcrOptions,
+    PageSourceKind,
+    PageTransform,
+    Priority,
+    Word,
+)
 from quire.database import listing
 from quire.database.tables import Document, Page
 
@@ -66,12 +76,15 @@ class PageView(BaseModel):
     confidence: float | None = None
     detections: list[Detection] | None = None
     words: list[Word] | None = None
+    blocks: list[Block] | None = None
+    markdown: str | None = None
+    transform: PageTransform | None = None
     timings: dict[str, float] | None = None
     error: Failure | None = None
 
 
 # What a page has most of.
-BOXES = ("detections", "words")
+BOXES = ("detections", "words", "blocks", "transform")
 _PAGE_COLUMNS = PageView.model_fields.keys() - {"page_number", "status", "error"}
 
 
@@ -107,7 +120,7 @@ def document_view_now(session: Session, document: Document) -> DocumentView:
 
 
 def page_view(page: Page, *, text_only: bool = False) -> PageView:
-    """A page; with `text_only` without its detections and words."""
+    """A page; with `text_only` without its boxes."""
     known: dict[str, Any] = {name: getattr(page, name) for name in _PAGE_COLUMNS if not (text_only and name in BOXES)}
     known |= {"page_number": page.number, "status": _PAGE_STATUS[page.status]}
     known["error"] = _failure(page.error_code, page.error_message)

@@ -22,11 +22,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from flow.heartbeat import Heartbeat
+from flow.pictures import KeepingPictures
 from flow.recording import record
 from flow.source_cache import SourceCache
 from flow.sources import FetchedFile, fetched, opened, page_in_source, wanted_pages
 from flow.time_limit import time_limit
 from ocr.engines import OcrEngine
+from ocr.engines.by_options import engine_for
 from ocr.read import PAGES_TOGETHER, ReadOptions, read_page, read_together
 from quire import __version__
 from quire.contracts import OcrOptions, OcrPayload, OcrResult, PageError, PageText
@@ -34,6 +36,7 @@ from quire.database import documents, leases, reuse
 from quire.database.engine import statements, transaction
 from quire.database.tables import Document
 from quire.database.turns import Ticket
+from quire.deletion import derived_prefix
 from quire.errors import (
     DocumentNotFound,
     EngineUnavailable,
@@ -41,6 +44,7 @@ from quire.errors import (
     PageOutOfRange,
     PageTimeout,
     QuireError,
+    StorageError,
     StorageUnreachable,
     WorkerLost,
 )
@@ -237,11 +241,11 @@ class PageFlow:
         if not self.settings.quire_reuse_pages:
             return None
         try:
-            engine, limit = self.ocr(), self.settings.quire_max_render_pixels
+            engine, limit = files.engine, self.settings.quire_max_render_pixels
+            parts = (digest, files.read_options, engine.name, engine.version, __version__, limit)
         except EngineUnavailable:
             # The pages will say so, those that need an engine.
             return None
-        parts = (digest, files.read_options, engine.name, engine.version, __version__, limit)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def _refuse_foreign_page(self, document: Document, number: int) -> None:
@@ -334,7 +338,7 @@ class PageFlow:
                 source = files.source
                 pages = [(page_in_source(source, number), number) for number in numbers]
                 with time_limit(self.settings.quire_page_seconds * len(numbers), _TOO_LONG):
-                    return [*read_together(source, pages, files.read_options, self.ocr())]
+                    return [*read_together(source, pages, files.read_options, files.engine)]
             except SoftTimeLimitExceeded:
                 files.out_of_time = True
                 return []
@@ -358,7 +362,7 @@ class PageFlow:
             source = files.source
             page = page_in_source(source, number)
             with time_limit(self.settings.quire_page_seconds, _TOO_LONG):
-                return read_page(source, page, files.read_options, self.ocr(), label=number)
+                return read_page(source, page, files.read_options, files.engine, label=number)
         except SoftTimeLimitExceeded:
             files.out_of_time = True
             if self.draining():
@@ -383,6 +387,7 @@ class PageFlow:
             meters.record_written(outcomes)
         if outcomes and progress is None:
             meters.record_lease_lost()
+            self._drop_pictures(lease.document_id)
             logger.warning(
                 "document %s: the lease on pages %s was lost, nothing written", lease.document_id, lease.numbers
             )
@@ -395,6 +400,16 @@ class PageFlow:
                 progress.pages_failed,
             )
         return progress is not None and progress.finished
+
+    def _drop_pictures(self, document_id: UUID) -> None:
+        """Where the document was deleted meanwhile, pictures that came too late would stay for ever."""
+        with transaction(self.database) as session:
+            if documents.get(session, document_id) is not None:
+                return
+        try:
+            self.store.delete_prefix(self.settings.default_bucket, derived_prefix(document_id))
+        except StorageError as error:
+            logger.warning("document %s: its pictures are not deleted: %s", document_id, error.message)
 
 
 def _groups(lease: leases.Lease) -> list[tuple[int, ...]]:
@@ -415,6 +430,19 @@ class _Files:
         self.read_options = ReadOptions.resolve(self.options, flow.settings)
         # The soft time limit has struck: the process has little time left.
         self.out_of_time = False
+
+    @property
+    def engine(self) -> OcrEngine:
+        """The engine for this document's options.
+
+        Raises:
+            EngineUnavailable: this worker has none.
+        """
+        engine = engine_for(self._flow.ocr(), self.read_options)
+        if self.read_options.mode == "text":
+            return engine
+        prefix = derived_prefix(self.document.id)
+        return KeepingPictures(engine, self._flow.store, self._flow.settings.default_bucket, prefix)
 
     @cached_property
     def file(self) -> FetchedFile:

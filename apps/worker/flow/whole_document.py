@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flow.pictures import KeepingPictures
 from flow.sources import fetched, opened, page_in_source, wanted_pages
 from ocr.engines import OcrEngine
+from ocr.engines.by_options import engine_for
 from ocr.read import ReadOptions, page_outcomes
 from quire.contracts import OcrPayload, OcrResult, PageError, PageText
+from quire.deletion import derived_prefix
 from quire.errors import InvalidPayload, QuireError, WorkerStopped
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -47,6 +50,7 @@ class WholeDocument:
             raise InvalidPayload("follow_ups: study aids are kept in a database. Set DATABASE_URL, or leave them out.")
         bucket = self.settings.readable_bucket(payload.bucket)
         options = ReadOptions.resolve(payload.options(), self.settings)
+        engine = self._engine(options, payload, task_id)
         pages: list[PageText] = []
         errors: list[PageError] = []
         first_error: QuireError | None = None
@@ -54,7 +58,7 @@ class WholeDocument:
             page_count = source.page_count
             numbers = wanted_pages(source, payload.options(), payload.page_number)
             wanted = self._until_interrupted((page_in_source(source, number), number) for number in numbers)
-            for number, outcome in zip(numbers, page_outcomes(source, wanted, options, self.ocr()), strict=True):
+            for number, outcome in zip(numbers, page_outcomes(source, wanted, options, engine), strict=True):
                 if isinstance(outcome, PageText):
                     pages.append(outcome)
                 else:
@@ -63,6 +67,14 @@ class WholeDocument:
         if first_error is not None and not pages:
             raise first_error
         return self._result(payload, task_id, page_count, pages, errors)
+
+    def _engine(self, options: ReadOptions, payload: OcrPayload, task_id: str) -> OcrEngine:
+        """The engine for the options. Pictures lie beside the result, or where they go with their document."""
+        engine = engine_for(self.ocr(), options)
+        if options.mode == "text":
+            return engine
+        prefix = f"{RESULTS}{task_id}/" if payload.document_id is None else derived_prefix(payload.document_id)
+        return KeepingPictures(engine, self.store, self.settings.default_bucket, prefix)
 
     def _until_interrupted(self, pages: Iterable[T]) -> Iterator[T]:
         """The pages, for as long as they are wanted."""

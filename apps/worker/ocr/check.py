@@ -7,6 +7,7 @@ import sys
 
 import workspace  # noqa: F401  isort: skip
 from ocr.engines import create_engine
+from ocr.engines.by_options import Engines
 from quire.errors import QuireError
 from quire.settings import load_settings
 
@@ -14,7 +15,8 @@ from quire.settings import load_settings
 def main() -> int:
     """One JSON object on stdout: `engine` and `version`, or `code` and `message`. Exit status: 0, or 1."""
     try:
-        engine = create_engine(load_settings())
+        settings = load_settings()
+        engine = Engines(create_engine(settings), settings)
         engine.warm_up()
     except QuireError as error:
         print(json.dumps({"code": error.code, "message": error.message}))

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, Self
 
+from ocr.block_lines import lines_in_blocks
 from ocr.collector import collector_paused
 from ocr.control_characters import without_controls
 from ocr.divided_words import join_divided_words
-from ocr.engines import OcrEngine, TextLine
+from ocr.engines import OcrEngine, PageContent, ReadRequest, TextLine, read_images
 from ocr.languages import merge_languages
 from ocr.mixed_page import read_regions
 from ocr.page_words import page_words, text_layer_words
 from ocr.reading_order import read_rows
 from ocr.text_layer import TextLayer, read_text_layer
-from quire.contracts import Detection, OcrOptions, PageSourceKind, PageText
+from quire.contracts import Detection, Mode, OcrOptions, PageSourceKind, PageText
 from quire.errors import NoTextLayer, OutOfMemory, QuireError
 from quire.pages import PageImage, PageSource
 from quire.pages.base import Rotation
 from quire.pages.pdf import PdfSource
 from quire.settings import Settings
+from quire.structure.markdown import blocks_markdown
 
 # Pages whose images are in memory at once, and which an engine reads together; and the pixels they have at most.
 PAGES_TOGETHER: Final = 8
@@ -37,6 +40,10 @@ class ReadOptions:
     min_confidence: float
     languages: tuple[str, ...]
     text_layer: str
+    mode: Mode = "text"
+    doc_orientation: bool = False
+    doc_unwarping: bool = False
+    textline_orientation: bool = False
 
     @classmethod
     def resolve(cls, options: OcrOptions, settings: Settings) -> Self:
@@ -47,7 +54,21 @@ class ReadOptions:
             min_confidence=settings.paddleocr_min_confidence if confidence is None else confidence,
             languages=merge_languages(settings.paddleocr_lang, options.lang_hints),
             text_layer=options.text_layer,
+            mode=options.mode,
+            doc_orientation=options.doc_orientation,
+            doc_unwarping=options.doc_unwarping,
+            textline_orientation=options.textline_orientation,
         )
+
+    @property
+    def request(self) -> ReadRequest:
+        """What an engine is asked for."""
+        return ReadRequest(self.languages, self.textline_orientation)
+
+    @property
+    def uses_text_layers(self) -> bool:
+        """Whether a PDF page's own text is looked at: it says nothing of structure."""
+        return self.text_layer != "never" and self.mode == "text"
 
 
 @dataclass(frozen=True)
@@ -146,7 +167,7 @@ def _without_ocr(
 ) -> PageText | _Unread:
     """The page by way of its text layer, or its image, which the engine has to read as a whole."""
     timings: dict[str, float] = {}
-    if isinstance(source, PdfSource) and options.text_layer != "never":
+    if isinstance(source, PdfSource) and options.uses_text_layers:
         with collector_paused():
             found = _from_text_layer(source, number, options, label, timings)
         if isinstance(found, PageText):
@@ -207,7 +228,8 @@ def _of_layer(
     timings: dict[str, float],
 ) -> PageText:
     geometry = layer.geometry
-    return _page_text(lines, label, geometry.pixels, geometry.dpi, geometry.rotation, source, engine, timings)
+    content = PageContent(tuple(lines))
+    return _page_text(content, label, geometry.pixels, geometry.dpi, geometry.rotation, source, engine, timings)
 
 
 def _recognized(pages: list[_Unread], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
@@ -215,11 +237,11 @@ def _recognized(pages: list[_Unread], options: ReadOptions, engine: OcrEngine) -
     if not pages:
         return []
     started = time.perf_counter()
-    found = engine.recognize([page.image for page in pages], options.languages)
+    found = read_images(engine, [page.image for page in pages], options.request)
     milliseconds = _milliseconds_since(started) / len(pages)
     return [
         _page_text(
-            [line for line in lines if line.confidence >= options.min_confidence],
+            replace(content, lines=_sure(content.lines, options)),
             page.label,
             (page.image.width, page.image.height),
             page.image.dpi,
@@ -228,12 +250,16 @@ def _recognized(pages: list[_Unread], options: ReadOptions, engine: OcrEngine) -
             _name_of(engine),
             page.timings | {"ocr": milliseconds},
         )
-        for page, lines in zip(pages, found, strict=True)
+        for page, content in zip(pages, found, strict=True)
     ]
 
 
+def _sure(lines: Iterable[TextLine], options: ReadOptions) -> tuple[TextLine, ...]:
+    return tuple(line for line in lines if line.confidence >= options.min_confidence)
+
+
 def _page_text(
-    lines: list[TextLine],
+    content: PageContent,
     number: int,
     size: tuple[int, int],
     dpi: float | None,
@@ -242,11 +268,16 @@ def _page_text(
     engine: str,
     timings: dict[str, float],
 ) -> PageText:
-    clean = [_cleaned(line) for line in lines]
-    rows = read_rows([(line, line.box) for line in clean if line.text])
+    clean = [line for line in map(_cleaned, content.lines) if line.text]
+    placed = lines_in_blocks(clean, content.blocks) if content.blocks else None
+    rows = placed.rows if placed else read_rows([(line, line.box) for line in clean])
     ordered = [line for row in rows for line in row]
+    blocks = placed.blocks if placed else ()
     characters = sum(len(line.text) for line in ordered)
     texts = [" ".join(line.text for line in row) for row in rows]
+    if content.text is not None and not ordered:
+        texts = _without_controls(content.text).split("\n")
+    markdown = blocks_markdown(blocks) if blocks and content.markdown is None else content.markdown
     return PageText(
         page_number=number,
         width=size[0],
@@ -260,11 +291,21 @@ def _page_text(
             Detection(text=line.text, box=line.box, confidence=round(line.confidence, 4), page_number=number)
             for line in ordered
         ),
+        blocks=blocks,
+        markdown=None if markdown is None else _without_controls(markdown),
+        transform=content.transform,
         words=(text_layer_words if source == "text_layer" else page_words)(ordered),
         confidence=round(sum(line.confidence * len(line.text) for line in ordered) / characters, 4)
         if characters
         else None,
         timings={stage: round(milliseconds, 2) for stage, milliseconds in timings.items()},
+    )
+
+
+def _without_controls(text: str) -> str:
+    """A text of several lines, each as an engine indented it."""
+    return "".join(each for each in text if each in "\n\t" or unicodedata.category(each) not in ("Cc", "Cs")).strip(
+        "\n"
     )
 
 

@@ -18,6 +18,7 @@ from celery import Celery, bootsteps, signals
 from celery.worker import state as worker_state
 
 from ocr.engines import OcrEngine, create_engine
+from ocr.engines.by_options import Engines
 from quire.errors import EngineUnavailable
 from quire.scratch import remove_abandoned
 from quire.settings import get_settings
@@ -61,7 +62,8 @@ def get_ocr_engine() -> OcrEngine:
 def _engine_of_process(_pid: int) -> OcrEngine:
     settings = get_settings()
     cores = len(os.sched_getaffinity(0))
-    return create_engine(settings, settings.quire_ocr_threads or max(1, cores // _pool_processes()))
+    threads = settings.quire_ocr_threads or max(1, cores // _pool_processes())
+    return Engines(create_engine(settings, threads), settings, threads)
 
 
 class WarmUp(bootsteps.StartStopStep):  # type: ignore[misc]

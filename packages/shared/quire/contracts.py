@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
@@ -24,6 +24,7 @@ DocumentStatus = Literal["queued", "running", "completed", "partial", "failed", 
 Priority = Literal["interactive", "bulk"]
 PRIORITIES: dict[Priority, int] = {"interactive": 0, "bulk": 1}
 PageSourceKind = Literal["ocr", "text_layer", "mixed"]
+Mode = Literal["text", "structure"]
 
 # Postgres stores every character but NUL.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -46,12 +47,17 @@ class OcrOptions(Contract):
         None, max_length=1000, description='Pages to read, such as "1-3,7". All pages when left out.'
     )
     lang_hints: tuple[Text, ...] = Field((), description="Languages expected besides PADDLEOCR_LANG.", max_length=16)
-    mode: Literal["text"] = "text"
+    mode: Mode = Field(
+        "text", description="Lines of text; or structure: blocks, tables, formulas and pictures as well."
+    )
     text_layer: Literal["auto", "never", "only"] = Field(
         "auto", description="Use a PDF page's own text: where it is sound (auto), never, or nothing else (only)."
     )
     dpi: int | None = Field(None, ge=36, le=600, description="Rendering resolution. PADDLEOCR_PDF_DPI when left out.")
     min_confidence: float | None = Field(None, ge=0, le=1, description="PADDLEOCR_MIN_CONFIDENCE when left out.")
+    doc_orientation: bool = Field(False, description="Find out how a page image is turned, and read it upright.")
+    doc_unwarping: bool = Field(False, description="Flatten the image of a bent page before it is read.")
+    textline_orientation: bool = Field(False, description="Find lines that are upside down, and read them upright.")
 
     @field_validator("pages")
     @classmethod
@@ -63,13 +69,21 @@ class OcrOptions(Contract):
                 raise ValueError(error.message) from None
         return value
 
+    @model_validator(mode="after")
+    def _structure_is_in_the_pixels(self) -> Self:
+        if self.mode == "structure" and self.text_layer == "only":
+            raise ValueError("mode structure looks at a page's pixels: leave text_layer out, or ask for mode text")
+        return self
+
     def digest(self) -> str:
         """SHA-256 of the options in canonical form, as hex: equal for equal options."""
-        return _digest(self)
+        # These came later: left out where they are off, digests of documents from before stay what they are.
+        off = {name for name in ("doc_orientation", "doc_unwarping", "textline_orientation") if not getattr(self, name)}
+        return _digest(self, off)
 
 
-def _digest(options: BaseModel) -> str:
-    canonical = json.dumps(options.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def _digest(options: BaseModel, left_out: set[str] | None = None) -> str:
+    canonical = json.dumps(options.model_dump(mode="json", exclude=left_out), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -205,6 +219,65 @@ class Word(Contract):
     line: int = Field(ge=0)
 
 
+BlockType = Literal[
+    "title", "heading", "paragraph", "abstract", "contents", "reference", "list", "table", "formula", "formula_number",
+    "figure", "chart", "seal", "caption", "code", "header", "footer", "footnote", "page_number", "aside", "other",
+]  # fmt: skip
+
+
+class TableCell(Contract):
+    """A cell of a table. Rows and columns count from 0; `box` is on the page, None where it is not known."""
+
+    row: int = Field(ge=0)
+    column: int = Field(ge=0)
+    row_span: int = Field(1, ge=1)
+    column_span: int = Field(1, ge=1)
+    text: str
+    is_header: bool = False
+    box: Box | None = None
+
+
+class Table(Contract):
+    """A table of `rows` × `columns`; `cells` by row, then column, no two on the same place. `html` is made of them."""
+
+    rows: int = Field(ge=0)
+    columns: int = Field(ge=0)
+    cells: tuple[TableCell, ...]
+    html: str
+
+
+class Block(Contract):
+    """A part of a page that belongs together, such as a paragraph or a table.
+
+    `label` is the layout model's own word for `type`. `order` is its place in the order of reading, from 0; None for
+    what stands beside the text, such as page numbers. `lines` are indices of `PageText.detections`.
+    """
+
+    type: BlockType
+    label: str
+    polygon: tuple[Point, ...] = Field(description="At least three points in pixels of the page image, clockwise.")
+    order: int | None = Field(None, ge=0)
+    text: str = ""
+    confidence: float | None = Field(None, ge=0, le=1)
+    lines: tuple[int, ...] = ()
+    table: Table | None = None
+    latex: str | None = Field(None, description="Of a formula, without delimiters.")
+    picture: str | None = Field(None, description="Key of the cut-out picture in the default bucket.")
+
+
+class PageTransform(Contract):
+    """What was done to a page image before it was read; boxes are those on the page image all the same.
+
+    `turned` is the counterclockwise turn in degrees that made it upright, `turn_confidence` the classifier's. `grid`
+    says how it was flattened, None if it was not: for points spread evenly over the flattened image from corner to
+    corner, in rows, where each was on the turned page image, in pixels.
+    """
+
+    turned: Literal[0, 90, 180, 270] = 0
+    turn_confidence: float | None = Field(None, ge=0, le=1)
+    grid: tuple[tuple[Point, ...], ...] | None = None
+
+
 class PageText(Contract):
     """Everything known about one page.
 
@@ -223,6 +296,9 @@ class PageText(Contract):
     text: str
     detections: tuple[Detection, ...]
     words: tuple[Word, ...] = Field((), description="Words in the order of the text; empty where they are not known.")
+    blocks: tuple[Block, ...] = Field((), description="In the order of the page; empty where it was read as lines.")
+    markdown: str | None = Field(None, description="The page as Markdown, where more is known of it than lines.")
+    transform: PageTransform | None = Field(None, description="How the image was turned and flattened to be read.")
     confidence: float | None = Field(None, description="Mean over the characters read; None for a page without text.")
     timings: dict[str, float] = Field(default_factory=dict, description="Milliseconds by stage.")
 

@@ -61,7 +61,9 @@ class Settings(BaseSettings):
     paddleocr_det_model_dir: Path | None = None
     paddleocr_rec_model_dir: Path | None = None
     paddleocr_cls_model_dir: Path | None = None
-    quire_ocr_engine: Literal["lean", "paddleocr"] | None = None
+    paddleocr_pipeline_config: Path | None = None
+    # The worker knows which there are.
+    quire_ocr_engine: str | None = Field(None, pattern=r"^[a-z][a-z0-9_-]*$")
     quire_ocr_preset: Literal["fast", "balanced", "accurate"] = "balanced"
     quire_gpu_provider: Literal["cuda", "tensorrt"] = "cuda"
     quire_cpu_engine: Literal["onnxruntime", "paddle"] = "onnxruntime"

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import genanki
 
 from quire.errors import InvalidPayload
-from quire.exports.markdown import escape_line
+from quire.structure.escaping import escape_line
 from quire.study_aids import Citation, Flashcards, Quiz, QuizQuestion, Summary
 
 Made = Summary | Flashcards | Quiz

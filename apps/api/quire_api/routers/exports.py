@@ -29,7 +29,9 @@ from quire_api.visible import visible_document
 
 router = APIRouter(prefix="/api/v1/documents/{document_id}", tags=["exports"], responses=NOT_FOUND)
 
-Format = Literal["txt", "json", "md", "hocr", "alto", "pdf", "overlay"]
+Format = Literal[
+    "txt", "json", "md", "tables-html", "tables-csv", "tables-xlsx", "hocr", "alto", "pdf", "overlay"
+]  # fmt: skip
 _UNFINISHED: Final = ("queued", "running")
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
@@ -46,7 +48,7 @@ async def export(
     page: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="this page alone; overlay needs it")] = None,
     partial: Annotated[bool, Query(description="what there is, of a document that is still being read")] = False,
 ) -> StreamingResponse:
-    """Text, JSON, Markdown, hOCR, ALTO, a searchable PDF, or the boxes over a page's image."""
+    """Text, JSON, Markdown, the tables alone, hOCR, ALTO, a searchable PDF, or the boxes over a page's image."""
     document = await run_in_threadpool(_visible, document_id, caller)
     if document.status in _UNFINISHED and not partial:
         raise NotFinished("The document is still being read. Wait until it has ended, or ask for partial=true.")

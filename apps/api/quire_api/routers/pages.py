@@ -17,6 +17,7 @@ from quire.database.engine import transaction
 from quire.errors import PageOutOfRange
 from quire.settings import get_settings
 from quire.storage import get_store
+from quire_api.block_images import BlockPlace, cut_out, find_block, kept_picture
 from quire_api.caller import Caller, CurrentCaller
 from quire_api.document_view import PageStatus, PageView, page_view
 from quire_api.own_threads import IMAGES
@@ -32,6 +33,9 @@ _After = Annotated[int, Query(alias="cursor", ge=0, le=2**31 - 1, description="n
 _IMAGE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "`If-None-Match` names this image"},
+}
+_PICTURE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
 _FINAL: Final = "private, max-age=31536000, immutable"
 _ASK_FIRST: Final = "private, no-cache"
@@ -67,7 +71,7 @@ def list_pages(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: _After = 0,
     status: PageStatus | None = None,
-    text_only: Annotated[bool, Query(description="leave detections and words out")] = False,
+    text_only: Annotated[bool, Query(description="leave out everything that has places")] = False,
 ) -> PageList:
     """Pages and how far they are; those that are read can be fetched while others still are."""
     with transaction() as session:
@@ -117,6 +121,38 @@ def _find_image(document_id: UUID, number: int, caller: Caller, width: int | Non
         read = page[0] if page and page[0].number == number and page[0].status == "done" else None
     dpi = read.dpi if read else None
     return PageImages(get_settings(), get_store()).find(document, number, dpi, width), read is not None
+
+
+@router.get(
+    "/pages/{number}/blocks/{block}/image",
+    summary="The picture of a block",
+    response_class=Response,
+    responses=_PICTURE,
+)
+async def get_block_image(
+    document_id: UUID,
+    number: PageNumber,
+    block: Annotated[int, Path(ge=0, le=2**31 - 1, description="its index among the page's blocks, from 0")],
+    caller: CurrentCaller,
+) -> Response:
+    """A figure, chart or seal as it was cut out of the page; any other block as it is on the page's image."""
+    place, image = await run_in_threadpool(_find_block, document_id, number, block, caller)
+    content = await run_in_threadpool(kept_picture, place, get_settings(), get_store())
+    if content is None:
+        page = await run_in_threadpool(image.kept)
+        if page is None:
+            page = await IMAGES.run(image.made, lambda: _is_there(document_id))
+        content = await IMAGES.run(cut_out, place, page)
+    return Response(content, media_type="image/png", headers={"Cache-Control": _FINAL})
+
+
+def _find_block(document_id: UUID, number: int, index: int, caller: Caller) -> tuple[BlockPlace, FoundImage]:
+    with transaction() as session:
+        document = visible_document(session, document_id, caller)
+        page = page_listing.get_page(session, document_id, number)
+        place = find_block(document, page, number, index)
+        dpi = page.dpi if page else None
+    return place, PageImages(get_settings(), get_store()).find(document, number, dpi, None)
 
 
 def _is_known(etag: str, if_none_match: str | None) -> bool:

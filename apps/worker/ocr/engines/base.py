@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
-from quire.contracts import Box
+import numpy as np
+import numpy.typing as npt
+
+from quire.contracts import Block, Box, PageTransform
 from quire.pages import PageImage
 
 
@@ -33,8 +36,36 @@ class TextLine:
     words: tuple[TextWord, ...] = ()
 
 
+@dataclass(frozen=True)
+class ReadRequest:
+    """What a caller asks an engine for: languages as PaddleOCR's codes, and whether single lines may be upside down."""
+
+    languages: tuple[str, ...]
+    textline_orientation: bool = False
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """What an engine says of a page image. All places are in pixels of that image.
+
+    `lines` may come in any order and be empty, where an engine knows no places: then `text` says it all. `blocks` are
+    in the order of the page, without lines, which `read.py` puts into them. `pictures` are RGB pixels cut out of the
+    page, by the index of their block. `transform` is what was done to the image before it was read.
+    """
+
+    lines: tuple[TextLine, ...]
+    blocks: tuple[Block, ...] = ()
+    text: str | None = None
+    markdown: str | None = None
+    pictures: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    transform: PageTransform | None = None
+
+
 class OcrEngine(Protocol):
-    """Reads page images. An engine belongs to one process and one thread."""
+    """Reads page images. An engine belongs to one process and one thread.
+
+    This is all that an engine of lines needs. One that sees more, or takes a request's options, is a `PageEngine`.
+    """
 
     name: str
 
@@ -59,3 +90,36 @@ class OcrEngine(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Models, device and runtime, for `tasks.diagnostics`."""
+
+
+@runtime_checkable
+class PageEngine(Protocol):
+    """An `OcrEngine` that says more of a page than its lines.
+
+    `recognize` is what parts of pages are read with. An engine that knows no places gives one line around everything.
+    """
+
+    name: str
+
+    @property
+    def version(self) -> str:
+        """See `OcrEngine.version`."""
+
+    def warm_up(self) -> None:
+        """See `OcrEngine.warm_up`."""
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        """See `OcrEngine.recognize`."""
+
+    def describe(self) -> dict[str, Any]:
+        """See `OcrEngine.describe`."""
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """The content of each image. Raises as `recognize`."""
+
+
+def read_images(engine: OcrEngine, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+    """The content of each image, by any engine. Raises as `OcrEngine.recognize`."""
+    if isinstance(engine, PageEngine):
+        return engine.recognize_pages(images, request)
+    return [PageContent(tuple(lines)) for lines in engine.recognize(images, request.languages)]

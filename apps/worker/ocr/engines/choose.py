@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final, cast
+
 from ocr.engines.base import OcrEngine
 from quire.errors import EngineUnavailable
 from quire.settings import Settings
+
+# Every engine: what `QUIRE_OCR_ENGINE` calls it, and where its class is, which takes settings and a number of threads.
+# They are imported when they are chosen: each has libraries of its own.
+ENGINES: Final[dict[str, str]] = {
+    "lean": "ocr.engines.lean:LeanEngine",
+    "paddleocr": "ocr.engines.paddle:PaddleEngine",
+}
 
 
 def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
     """The engine these settings choose, not yet loaded. `threads` are those of one inference (default: all cores).
 
     Raises:
-        EngineUnavailable: this worker was installed without one, as workers of the default queue may be.
+        EngineUnavailable: there is none of that name, or what it needs is not installed here.
     """
+    name = engine_name(settings)
+    if name not in ENGINES:
+        raise EngineUnavailable(f"QUIRE_OCR_ENGINE: there is no engine {name!r}. Choose one of {', '.join(ENGINES)}.")
+    module, _, factory = ENGINES[name].partition(":")
     try:
-        return _create(settings, threads)
+        return cast(OcrEngine, getattr(import_module(module), factory)(settings, threads))
     except ModuleNotFoundError as error:
         raise EngineUnavailable(
-            f"No engine is installed here ({error.name} is missing). Install apps/worker/requirements.txt."
+            f"The engine {name} is not installed here ({error.name} is missing). Install apps/worker/requirements.txt."
         ) from error
-
-
-def _create(settings: Settings, threads: int | None) -> OcrEngine:
-    if engine_name(settings) == "lean":
-        from ocr.engines.lean import LeanEngine
-
-        return LeanEngine(settings, threads)
-    from ocr.engines.paddle import PaddleEngine
-
-    return PaddleEngine(settings, threads)
 
 
 def engine_name(settings: Settings) -> str:

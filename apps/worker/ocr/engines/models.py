@@ -22,7 +22,7 @@ Runtime = Literal["onnxruntime", "paddle", "hpi"]
 BUNDLED_DETECTION: Final = ("PP-OCRv6_small_det", "PP-OCRv6_det_small.onnx")
 BUNDLED_RECOGNITION: Final = ("PP-OCRv6_small_rec", "PP-OCRv6_rec_small.onnx")
 
-_RUNTIME_FILES: Final[dict[Runtime, tuple[str, ...]]] = {
+RUNTIME_FILES: Final[dict[Runtime, tuple[str, ...]]] = {
     "onnxruntime": ("inference.onnx",),
     "paddle": ("inference.json", "inference.pdmodel"),
     "hpi": ("inference.onnx", "inference.json", "inference.pdmodel"),
@@ -53,9 +53,9 @@ def given_model(directory: Path, variable: str, runtime: Runtime) -> Model:
     description = directory / "inference.yml"
     if not description.is_file():
         raise EngineUnavailable(f"{variable}: {directory} has no inference.yml. Export the model with PaddleX 3.")
-    if not any((directory / name).is_file() for name in _RUNTIME_FILES[runtime]):
+    if not any((directory / name).is_file() for name in RUNTIME_FILES[runtime]):
         raise EngineUnavailable(
-            f"{variable}: {directory} has none of {', '.join(_RUNTIME_FILES[runtime])}, which the {runtime} runtime "
+            f"{variable}: {directory} has none of {', '.join(RUNTIME_FILES[runtime])}, which the {runtime} runtime "
             f"reads. {_REMEDY[runtime]}"
         )
     try:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from ocr.engines import models, opencv_alias
-from ocr.engines.base import TextLine
+from ocr.engines.base import PageContent, ReadRequest, TextLine
 from ocr.engines.halving import at_half_size, in_halves, is_out_of_memory
+from ocr.engines.offline import find_model, require_model
 from ocr.engines.warm_up_page import warm_up_page
 from ocr.languages import language_code, merge_languages
 from quire.contracts import Box
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 DETECTION_SIDE: Final = 960
 DETECTION_BOX_THRESHOLD: Final = 0.5
 DETECTION_UNCLIP_RATIO: Final = 1.6
+
+# PaddleOCR's model for lines that are upside down.
+TEXTLINE_MODEL: Final = "PP-LCNet_x1_0_textline_ori"
 
 # PaddleOCR turns a crop upright when it is this much taller than wide.
 _TURNED_CROP_RATIO: Final = 1.5
@@ -49,7 +53,8 @@ class PaddleEngine:
     def __init__(self, settings: Settings, threads: int | None = None) -> None:
         self._settings = settings
         self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
-        self._pipelines: dict[str, Any] = {}
+        # By language, and whether lines are turned upright.
+        self._pipelines: dict[tuple[str, bool], Any] = {}
         self._page_batch = settings.paddleocr_page_batch or (_GPU_PAGE_BATCH if settings.uses_gpu else _CPU_PAGE_BATCH)
         self._rec_batch = settings.paddleocr_rec_batch or _REC_BATCH
 
@@ -84,7 +89,7 @@ class PaddleEngine:
             "hpi": self._settings.paddleocr_enable_hpi,
             "threads": self._threads,
             "models": self._source,
-            "loaded": sorted(self._pipelines),
+            "loaded": sorted({language for language, _ in self._pipelines}),
         }
 
     def warm_up(self) -> None:
@@ -94,7 +99,15 @@ class PaddleEngine:
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`. Pages of one size are read together; what is read does not depend on it."""
-        pipeline = self._pipeline(languages)
+        return self._recognize(images, self._pipeline(languages, turns_lines=self._has_classifier))
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`."""
+        turns_lines = request.textline_orientation or self._has_classifier
+        pipeline = self._pipeline(request.languages, turns_lines=turns_lines)
+        return [PageContent(tuple(lines)) for lines in self._recognize(images, pipeline)]
+
+    def _recognize(self, images: Sequence[PageImage], pipeline: Any) -> list[list[TextLine]]:
         found: dict[int, list[TextLine]] = {}
         for batch in _of_one_size(images, self._page_batch):
             lines = in_halves([images[index] for index in batch], partial(self._read, pipeline))
@@ -114,11 +127,16 @@ class PaddleEngine:
                 self._page_batch = min(self._page_batch, (len(images) + 1) // 2)
             raise
 
-    def _pipeline(self, languages: Sequence[str]) -> Any:
-        language = self._model_language(languages)
-        if language not in self._pipelines:
-            self._pipelines[language] = self._build(language)
-        return self._pipelines[language]
+    @property
+    def _has_classifier(self) -> bool:
+        """Whether the operator has given a model for upside-down lines: then all lines go through it."""
+        return self._settings.paddleocr_cls_model_dir is not None
+
+    def _pipeline(self, languages: Sequence[str], *, turns_lines: bool = False) -> Any:
+        key = self._model_language(languages), turns_lines
+        if key not in self._pipelines:
+            self._pipelines[key] = self._build(*key)
+        return self._pipelines[key]
 
     def _model_language(self, languages: Sequence[str]) -> str:
         """The language that chooses the recogniser: the first that PP-OCRv6 does not read, else English.
@@ -141,25 +159,13 @@ class PaddleEngine:
         return frozenset(_PPOCRV6_LANGS)
 
     def _import(self) -> Any:
-        set_default_environment(PADDLE_PDX_CACHE_HOME=str(self._settings.quire_model_dir.absolute() / "paddlex"))
-        if self._source != "download":
-            set_default_environment(PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK="True")
-        opencv_alias.install()
-        try:
-            import paddleocr
-        except ImportError as error:
-            raise EngineUnavailable(
-                f"PaddleOCR cannot be imported ({error}). Install apps/worker/requirements.txt."
-            ) from error
-        # PaddleX announces every model it creates on standard error, in colour.
-        logging.getLogger("paddlex").setLevel(logging.WARNING)
-        return paddleocr
+        return import_paddleocr(self._settings, offline=self._source != "download")
 
-    def _build(self, language: str) -> Any:
+    def _build(self, language: str, turns_lines: bool) -> Any:
         # First of all: laying out the bundled models imports PaddleX, which reads its environment then.
         self._import()
         if self._settings.uses_gpu:
-            _require_gpu(self._settings.ocr_device)
+            require_gpu(self._settings.ocr_device)
         if self._settings.paddleocr_enable_hpi:
             _require_hpi()
         source = self._source
@@ -168,14 +174,15 @@ class PaddleEngine:
                 f"The bundled models do not read {language!r}. Set QUIRE_MODELS=download, or PADDLEOCR_REC_MODEL_DIR."
             )
         if source != "download":
-            return self._create(self._runtime, self._models_on_disk())
+            return self._create(self._runtime, self._models_on_disk(), turns_lines)
         try:
-            return self._create(models.downloaded_runtime(language, self._runtime), {"lang": language})
+            return self._create(models.downloaded_runtime(language, self._runtime), {"lang": language}, turns_lines)
         except EngineUnavailable:
             if language not in self._shared_languages:
                 raise
             logger.warning("PaddleOCR could not download its models; using the bundled PP-OCRv6 small models.")
-            return self._create("onnxruntime", _named(*models.bundled_models(self._settings.quire_model_dir)))
+            bundled = _named(*models.bundled_models(self._settings.quire_model_dir))
+            return self._create("onnxruntime", bundled, turns_lines)
 
     def _models_on_disk(self) -> dict[str, Any]:
         given_detection, given_recognition = (
@@ -205,21 +212,16 @@ class PaddleEngine:
         assert recognition is not None
         return _named(detection, recognition)
 
-    def _create(self, runtime: models.Runtime, chosen: dict[str, Any]) -> Any:
+    def _create(self, runtime: models.Runtime, chosen: dict[str, Any], turns_lines: bool) -> Any:
         paddleocr = self._import()
-        classifier = self._settings.paddleocr_cls_model_dir
-        if classifier is not None:
-            model = models.given_model(classifier, "PADDLEOCR_CLS_MODEL_DIR", runtime)
-            chosen = chosen | {
-                "textline_orientation_model_name": model.name,
-                "textline_orientation_model_dir": str(model.directory),
-            }
+        if turns_lines:
+            chosen = chosen | self._classifier(runtime)
         try:
             return paddleocr.PaddleOCR(
                 device=self._settings.ocr_device,
                 use_doc_orientation_classify=False,
                 use_doc_unwarping=False,
-                use_textline_orientation=classifier is not None,
+                use_textline_orientation=turns_lines,
                 text_det_limit_side_len=DETECTION_SIDE,
                 text_det_limit_type="max",
                 text_det_box_thresh=DETECTION_BOX_THRESHOLD,
@@ -233,6 +235,21 @@ class PaddleEngine:
             # PaddleX raises plain Exception for an unknown language, a missing file and a failed download alike.
             raise EngineUnavailable(f"PaddleOCR could not load its models: {_first_line(error)}") from error
 
+    def _classifier(self, runtime: models.Runtime) -> dict[str, Any]:
+        """The model for upside-down lines: the one that is given, else the one that lies here; else PaddleOCR's own."""
+        directory, files = self._settings.paddleocr_cls_model_dir, models.RUNTIME_FILES[runtime]
+        if directory is None:
+            directory = find_model(self._settings.quire_model_dir, TEXTLINE_MODEL, files)
+        if directory is None and self._source != "download":
+            directory = require_model(self._settings.quire_model_dir, TEXTLINE_MODEL, files, "textline_orientation")
+        if directory is None:
+            return {}
+        model = models.given_model(directory, "PADDLEOCR_CLS_MODEL_DIR", runtime)
+        return {
+            "textline_orientation_model_name": model.name,
+            "textline_orientation_model_dir": str(model.directory),
+        }
+
     def _runtime_options(self, runtime: models.Runtime) -> dict[str, Any]:
         if runtime == "onnxruntime":
             return {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": self._threads}}
@@ -243,7 +260,28 @@ class PaddleEngine:
         return {"engine": "paddle_static", "cpu_threads": self._threads, "enable_mkldnn": False}
 
 
-def _require_gpu(device: str) -> None:
+def import_paddleocr(settings: Settings, *, offline: bool) -> Any:
+    """The package `paddleocr`, set up: where it keeps models, and whether it may look for them elsewhere.
+
+    Raises:
+        EngineUnavailable: it is not installed.
+    """
+    set_default_environment(PADDLE_PDX_CACHE_HOME=str(settings.quire_model_dir.absolute() / "paddlex"))
+    if offline:
+        set_default_environment(PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK="True")
+    opencv_alias.install()
+    try:
+        import paddleocr
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"PaddleOCR cannot be imported ({error}). Install apps/worker/requirements.txt."
+        ) from error
+    # PaddleX announces every model it creates on standard error, in colour.
+    logging.getLogger("paddlex").setLevel(logging.WARNING)
+    return paddleocr
+
+
+def require_gpu(device: str) -> None:
     """Refuse a Paddle that cannot use this GPU: PaddleX would read on the CPU, slowly and without a word."""
     import paddle
 
@@ -303,7 +341,7 @@ def _lines(page: Any) -> list[TextLine]:
     # 1: the text-line orientation model found the crop upside down. Absent where the page has no lines.
     angles = page.get("textline_orientation_angles") or ()
     return [
-        TextLine(text, _box(polygon, text, upside_down=angle == 1), float(min(max(score, 0.0), 1.0)))
+        TextLine(text, line_box(polygon, text, upside_down=angle == 1), float(min(max(score, 0.0), 1.0)))
         for polygon, text, score, angle in zip(
             page["rec_polys"], page["rec_texts"], page["rec_scores"], angles, strict=True
         )
@@ -320,7 +358,7 @@ def _named(detection: models.Model, recognition: models.Model) -> dict[str, Any]
     }
 
 
-def _box(polygon: Any, text: str, *, upside_down: bool = False) -> Box:
+def line_box(polygon: Any, text: str, *, upside_down: bool = False) -> Box:
     """PaddleOCR's polygon, int16 of shape (4, 2) from the image's top left, starting at the text's own top left.
 
     `upside_down`: PaddleOCR turned its crop by half before reading it.

@@ -165,7 +165,9 @@ class Ranges:
         options = _options_of(document).model_dump(mode="json", exclude_defaults=True, exclude={"pages"})
         # For an upload of one page the number is only what its result carries.
         which = {"pages": pages} if document.page_number is None else {"page_number": document.page_number}
-        return job_input({"key": document.source_key, "bucket": document.bucket, **which, **options})
+        # Pictures that are cut out are stored where they are deleted with their document.
+        whose = {"document_id": str(document.id)} if options.get("mode") == "structure" else {}
+        return job_input({"key": document.source_key, "bucket": document.bucket, **whose, **which, **options})
 
     def _fetch(self, result: OcrResult) -> OcrResult:
         bucket, key = self._place_of(result)

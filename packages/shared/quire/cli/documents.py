@@ -29,13 +29,16 @@ class Format(StrEnum):
     TXT = "txt"
     JSON = "json"
     MD = "md"
+    TABLES_HTML = "tables-html"
+    TABLES_CSV = "tables-csv"
+    TABLES_XLSX = "tables-xlsx"
     HOCR = "hocr"
     ALTO = "alto"
     PDF = "pdf"
     OVERLAY = "overlay"
 
 
-_BINARY: Final = frozenset({Format.PDF, Format.OVERLAY})
+_BINARY: Final = frozenset({Format.PDF, Format.OVERLAY, Format.TABLES_XLSX})
 
 
 class Priority(StrEnum):
@@ -43,6 +46,13 @@ class Priority(StrEnum):
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
+
+
+class Mode(StrEnum):
+    """What is read of a page."""
+
+    TEXT = "text"
+    STRUCTURE = "structure"
 
 
 class TextLayer(StrEnum):
@@ -71,9 +81,15 @@ def submit(
     url: Annotated[str | None, typer.Option(help="Where the API shall fetch the document.")] = None,
     pages: Annotated[str | None, typer.Option(help='Such as "1-3,7".')] = None,
     lang: Annotated[list[str] | None, typer.Option(help="Expected language; may be given several times.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Lines of text, or blocks, tables and pictures as well.")] = Mode.TEXT,
     text_layer: Annotated[TextLayer, typer.Option(help="A PDF page's own text.")] = TextLayer.AUTO,
     dpi: Annotated[int | None, typer.Option(min=36, max=600)] = None,
     min_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    doc_orientation: Annotated[bool, typer.Option("--doc-orientation", help="Read turned images upright.")] = False,
+    doc_unwarping: Annotated[bool, typer.Option("--doc-unwarping", help="Flatten images of bent pages.")] = False,
+    textline_orientation: Annotated[
+        bool, typer.Option("--textline-orientation", help="Read upside-down lines upright.")
+    ] = False,
     priority: Annotated[Priority, typer.Option()] = Priority.INTERACTIVE,
     owner: Annotated[str | None, typer.Option(help="Whose document it is, where the API uses no keys.")] = None,
     idempotency_key: Annotated[
@@ -88,9 +104,14 @@ def submit(
     options = {
         "pages": pages,
         "lang_hints": lang or None,
+        "mode": mode.value,
         "text_layer": text_layer.value,
         "dpi": dpi,
         "min_confidence": min_confidence,
+        # Left out where they are not asked for, as an API of before knows none of them.
+        "doc_orientation": doc_orientation or None,
+        "doc_unwarping": doc_unwarping or None,
+        "textline_orientation": textline_orientation or None,
         "priority": priority.value,
         "owner": owner,
     }

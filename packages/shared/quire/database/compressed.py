@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator
 _LEVEL: Final = 1
 # Below this many bytes there is nothing to gain.
 _LEAST_BYTES: Final = 100
-# No JSON array begins with it, every zlib stream of this kind does: rows may hold either.
+# No JSON array or object begins with it, every zlib stream of this kind does: rows may hold either.
 _ZLIB: Final = 0x78
 
 
@@ -32,7 +32,7 @@ def decompress(stored: bytes) -> bytes:
 
 
 class CompressedJson(TypeDecorator[Any]):
-    """A JSON array in a `bytea` column; SQL sees bytes, Python the array."""
+    """A JSON array or object in a `bytea` column; SQL sees bytes, Python the value."""
 
     impl = LargeBinary
     cache_ok = True

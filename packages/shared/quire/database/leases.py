@@ -7,7 +7,7 @@ that runs out lets others take the pages; whoever held it then writes nothing. S
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from quire.contracts import Detection, DocumentStatus, PageError, PageText, Word
+from quire.contracts import Block, Detection, DocumentStatus, PageError, PageText, Word
 from quire.database import artifacts, webhooks
 from quire.database.compressed import compress
 from quire.database.tables import Page
@@ -113,8 +113,8 @@ _COUNT = text(f"""
 """)
 
 # One statement, for the round trips. It holds its pages by number before it changes any, and counts them when all are
-# changed: pages before their document, as everywhere. Detections and words, which are nearly all of a page, come
-# together in `content` as they are stored; `rows` says where each is in it.
+# changed: pages before their document, as everywhere. Detections, words and blocks, nearly all of a page, come
+# together in `content` as they are stored; `rows` says where each is in it, and where nothing is said is NULL.
 _FINISH_PAGES = text(f"""
     WITH held AS (
         SELECT number FROM pages WHERE document_id = :document_id AND lease_token = :token AND status = 'leased'
@@ -124,12 +124,16 @@ _FINISH_PAGES = text(f"""
         SET status = r.status, lease_token = NULL, lease_expires_at = NULL, finished_at = now(),
             width = r.width, height = r.height, dpi = r.dpi, rotation = r.rotation, source = r.source,
             engine = r.engine, text = r.text, detections = substring(:content, r.detections_at, r.detections_bytes),
-            words = substring(:content, r.words_at, r.words_bytes), confidence = r.confidence, timings = r.timings,
+            words = substring(:content, r.words_at, r.words_bytes),
+            blocks = substring(:content, r.blocks_at, r.blocks_bytes), markdown = r.markdown,
+            transform = substring(:content, r.transform_at, r.transform_bytes),
+            confidence = r.confidence, timings = r.timings,
             error_code = r.code, error_message = r.message
         FROM held h, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
             page_number integer, status text, width integer, height integer, dpi double precision, rotation smallint,
             source text, engine text, text text, detections_at integer, detections_bytes integer, words_at integer,
-            words_bytes integer, confidence double precision, timings jsonb, code text, message text)
+            words_bytes integer, blocks_at integer, blocks_bytes integer, markdown text, transform_at integer,
+            transform_bytes integer, confidence double precision, timings jsonb, code text, message text)
         WHERE h.number = r.page_number AND p.document_id = :document_id AND p.number = h.number
           AND p.lease_token = :token AND p.status = 'leased'
         RETURNING p.status
@@ -146,6 +150,9 @@ _FINISH_PAGES = text(f"""
 
 _DETECTIONS = TypeAdapter(tuple[Detection, ...])
 _WORDS = TypeAdapter(tuple[Word, ...])
+_BLOCKS = TypeAdapter(tuple[Block, ...])
+# Columns that come in `content`.
+_PACKED = {"detections", "words", "blocks", "transform"}
 
 # A document without a single page takes over the first page's error.
 _COPY_ERROR = text("""
@@ -299,16 +306,23 @@ def _rows(pages: Sequence[PageText | PageError]) -> tuple[str, bytes]:
         if isinstance(page, PageError):
             rows.append({"status": "failed", **page.model_dump(mode="json")})
             continue
-        row = {"status": "done", **page.model_dump(mode="json", exclude={"detections", "words"})}
-        for name, part in (
-            ("detections", _DETECTIONS.dump_json(page.detections)),
-            ("words", _WORDS.dump_json(page.words)),
-        ):
+        row = {"status": "done", **page.model_dump(mode="json", exclude=_PACKED)}
+        for name, part in _packed(page):
             stored = compress(part)
             row |= {f"{name}_at": len(content) + 1, f"{name}_bytes": len(stored)}
             content += stored
         rows.append(row)
     return json.dumps(rows, ensure_ascii=False, allow_nan=False), bytes(content)
+
+
+def _packed(page: PageText) -> Iterator[tuple[str, bytes]]:
+    """What is stored compressed, by column. Most pages have neither blocks nor a transform."""
+    yield "detections", _DETECTIONS.dump_json(page.detections)
+    yield "words", _WORDS.dump_json(page.words)
+    if page.blocks:
+        yield "blocks", _BLOCKS.dump_json(page.blocks)
+    if page.transform is not None:
+        yield "transform", page.transform.model_dump_json().encode()
 
 
 def count_pages(session: Session, document_id: UUID, done: int, failed: int) -> Progress:

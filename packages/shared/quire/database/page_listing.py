@@ -15,6 +15,8 @@ from quire.contracts import Box
 from quire.database.tables import Page
 
 _STATUSES: dict[str, str] = {"pending": "pending", "running": "leased", "done": "done", "failed": "failed"}
+# What a page has most of.
+_PLACES = (Page.detections, Page.words, Page.blocks, Page.transform)
 # Pages whose text is in memory at once.
 _AT_ONCE = 200
 
@@ -43,7 +45,7 @@ def list_pages(
     if status is not None:
         statement = statement.where(Page.status == _STATUSES[status])
     if text_only:
-        statement = statement.options(defer(Page.detections), defer(Page.words))
+        statement = statement.options(*(defer(column) for column in _PLACES))
     return list(session.scalars(statement.order_by(Page.number).limit(limit)))
 
 

@@ -20,7 +20,8 @@ _COPY = text("""
     UPDATE pages p
     SET status = 'done', finished_at = now(), width = o.width, height = o.height, dpi = o.dpi, rotation = o.rotation,
         source = o.source, engine = o.engine, text = o.text, detections = o.detections, words = o.words,
-        confidence = o.confidence, timings = o.timings
+        blocks = o.blocks, markdown = o.markdown, transform = o.transform, confidence = o.confidence,
+        timings = o.timings
     FROM pages o, earlier
     WHERE o.document_id = earlier.id AND o.status = 'done'
       AND p.document_id = :document_id AND p.number = o.number AND p.status = 'pending'

@@ -118,7 +118,8 @@ class Page(Base):
     """One page: its lease while it is worked on, its text when it is done, its error when it is given up.
 
     `attempts` is raised by the lease, before the work. Boxes in `detections` and `words` are in pixels of an image of
-    `width` × `height`; see `quire.contracts.PageText`. `words` is None for pages read before there were words.
+    `width` × `height`; see `quire.contracts.PageText`. `words` is None for pages read before there were words;
+    `blocks`, `markdown` and `transform` where a page has none.
     """
 
     __tablename__ = "pages"
@@ -140,6 +141,9 @@ class Page(Base):
     text: Mapped[str | None] = mapped_column(Text)
     detections: Mapped[list[dict[str, Any]] | None] = mapped_column(CompressedJson)
     words: Mapped[list[dict[str, Any]] | None] = mapped_column(CompressedJson)
+    blocks: Mapped[list[dict[str, Any]] | None] = mapped_column(CompressedJson)
+    markdown: Mapped[str | None] = mapped_column(Text)
+    transform: Mapped[dict[str, Any] | None] = mapped_column(CompressedJson)
     confidence: Mapped[float | None] = mapped_column()
     timings: Mapped[dict[str, float] | None] = mapped_column(JSONB)
     error_code: Mapped[str | None] = mapped_column(Text)

@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 from quire.contracts import PageText
 from quire.errors import InvalidPayload
-from quire.exports import alto, hocr, json_document, markdown, overlay, plain_text, searchable_pdf
+from quire.exports import alto, hocr, json_document, markdown, overlay, plain_text, searchable_pdf, tables
 from quire.exports.base import ExportFormat, ExportInfo
 
 FORMATS: Final[dict[str, ExportFormat]] = {
@@ -17,6 +17,15 @@ FORMATS: Final[dict[str, ExportFormat]] = {
         ExportFormat("txt", "text/plain; charset=utf-8", ".txt", False, plain_text.write),
         ExportFormat("json", "application/json", ".json", False, json_document.write),
         ExportFormat("md", "text/markdown; charset=utf-8", ".md", False, markdown.write),
+        ExportFormat("tables-html", "text/html; charset=utf-8", ".tables.html", False, tables.write_html),
+        ExportFormat("tables-csv", "text/csv; charset=utf-8", ".tables.csv", False, tables.write_csv),
+        ExportFormat(
+            "tables-xlsx",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            ".tables.xlsx",
+            False,
+            tables.write_xlsx,
+        ),
         ExportFormat("hocr", "application/xhtml+xml", ".hocr", False, hocr.write),
         ExportFormat("alto", "application/xml", ".alto.xml", False, alto.write),
         ExportFormat("pdf", "application/pdf", ".pdf", True, searchable_pdf.write),

@@ -1,4 +1,4 @@
-"""Markdown: paragraphs of text, and a comment at the beginning of each page."""
+"""Markdown: blocks or paragraphs of text, and a comment at the beginning of each page."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from quire.contracts import PageError, PageText
 from quire.exports.base import ExportInfo, with_failed
 from quire.exports.lines import lines_of, paragraphs_of
-
-# Between words these have a meaning to CommonMark or to the extensions in use (tables, strikethrough, mathematics,
-# footnotes); a backslash before them takes it away. Other punctuation has one only where a line begins.
-_SPECIAL: Final = re.compile(r"[\\`*_\[\]<>&|~$^]")
-_AT_LINE_START: Final = re.compile(r"(?:[#+=:-]|\d{1,9}(?=[.)]))")
+from quire.structure.escaping import escape_line
+from quire.structure.joined_tables import JoinedPage, joined
+from quire.structure.markdown import blocks_markdown
 
 
 def write(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _source: Path | None) -> None:
-    """UTF-8. `<!-- page n -->` before each page; one that failed has the error's code there, and no text."""
-    for index, page in enumerate(with_failed(pages, info.errors)):
+    """UTF-8. `<!-- page n -->` before each page; one that failed has the error's code there, and no text.
+
+    A table that goes on over pages is whole on the first of them.
+    """
+    for index, page in enumerate(joined(with_failed(pages, info.errors))):
         out.write(b"\n" if index else b"")
         if isinstance(page, PageError):
             out.write(f"<!-- page {page.page_number}: not read, {_code(page)} -->\n".encode())
             continue
-        out.write(f"<!-- page {page.page_number} -->\n".encode())
-        for paragraph in _paragraphs(page):
-            out.write(b"\n" + "\n".join(map(escape_line, paragraph)).encode("utf-8", "replace") + b"\n")
+        out.write(f"<!-- page {page.page.page_number} -->\n".encode())
+        for paragraph in _body(page):
+            out.write(b"\n" + paragraph.encode("utf-8", "replace") + b"\n")
 
 
-def escape_line(text: str) -> str:
-    """One line of text, so that a CommonMark parser gives that very text and no markup."""
-    # Spaces at the beginning would make code of it, at the end a line break.
-    escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
-    start = _AT_LINE_START.match(escaped)
-    if start is None:
-        return escaped
-    # A number is marked behind it, everything else before.
-    at = start.end() if start[0].isdigit() else 0
-    return f"{escaped[:at]}\\{escaped[at:]}"
+def _body(joined_page: JoinedPage) -> Iterator[str]:
+    """The paragraphs of a page: of its blocks where it has some, else as its engine wrote them, else of its lines."""
+    page = joined_page.page
+    if page.blocks:
+        if text := blocks_markdown(joined_page.blocks):
+            yield text
+    elif page.markdown is not None:
+        if page.markdown.strip():
+            yield page.markdown.strip("\n")
+    else:
+        yield from ("\n".join(map(escape_line, paragraph)) for paragraph in _paragraphs(page))
 
 
 def _paragraphs(page: PageText) -> Iterator[list[str]]:

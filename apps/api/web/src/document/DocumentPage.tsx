@@ -12,6 +12,7 @@ import { useMedia } from "../lib/useMedia";
 import { type Evidence, EvidenceContext } from "../study/Citations";
 import { StudyPanel } from "../study/StudyPanel";
 import { Link } from "../ui/Link";
+import { WithBlocks } from "../structure/WithBlocks";
 import { Notice } from "../ui/Notice";
 import { useToasts } from "../ui/Toasts";
 import { DocumentHeader } from "./DocumentHeader";
@@ -220,16 +221,18 @@ export function DocumentPage({ route, onSignOut }: { route: DocumentRoute; onSig
             <aside className="panel" aria-label="Text and study aids">
               <Tabs tab={shownTab} onTab={setTab} withPages={narrow && numbers.length > 1}>
                 {shownTab === "text" && status === "done" && (
-                  <TextPanel
-                    page={page}
-                    hovered={hovered}
-                    selected={selected}
-                    query={query}
-                    onHover={setHovered}
-                    onSelect={select}
-                    onCopy={copy}
-                    onCopyAll={copyAll}
-                  />
+                  <WithBlocks id={id} page={page} onSelect={select} onCopy={copy}>
+                    <TextPanel
+                      page={page}
+                      hovered={hovered}
+                      selected={selected}
+                      query={query}
+                      onHover={setHovered}
+                      onSelect={select}
+                      onCopy={copy}
+                      onCopyAll={copyAll}
+                    />
+                  </WithBlocks>
                 )}
                 {shownTab === "text" && status !== "done" && <p className="panel-empty">{status === "failed" ? "This page has no text: it could not be read." : "The text appears here when the page has been read."}</p>}
                 {shownTab === "search" && (

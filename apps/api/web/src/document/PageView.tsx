@@ -3,6 +3,7 @@ import type { Page } from "../lib/api";
 import { isUnsure, unsureLines } from "../lib/confidence";
 import { bounds, imageWidth, points, type Rectangle, scaleOf, type Size, turned, turnRectangle, type Turn, type Zoom } from "../lib/geometry";
 import { useSize } from "../lib/useSize";
+import { BlockBoxes } from "../structure/BlockBoxes";
 import type { Evidence } from "../study/Citations";
 import { Notice } from "../ui/Notice";
 import { useImage } from "./useImage";
@@ -76,6 +77,7 @@ export function PageView(props: Props) {
           {image.url ? <img src={image.url} alt={`Page ${number}`} draggable={false} /> : <span className="skeleton" />}
           {ready && boxes !== "off" && (
             <svg className="boxes" viewBox={`0 0 ${size.width} ${size.height}`} preserveAspectRatio="none" aria-hidden="true">
+              <BlockBoxes page={page} />
               <Lines page={page} hovered={hovered} selected={selected} matches={matches} faint={boxes === "words"} onHover={onHover} onSelect={onSelect} />
               {boxes === "words" && <Words page={page} />}
             </svg>

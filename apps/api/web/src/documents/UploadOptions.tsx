@@ -29,6 +29,26 @@ export function UploadOptions({ form, onChange }: { form: UploadForm; onChange: 
         <Field label="Languages" hint="Besides the server's own, such as fr, de.">
           {(ids) => <input {...ids} {...text("lang_hints")} placeholder="As set up" autoComplete="off" spellCheck={false} />}
         </Field>
+        <Field label="What is read" hint="Structure: blocks, tables and pictures as well.">
+          {(ids) => (
+            <span className="select-field">
+              <select {...ids} {...text("mode")}>
+                <option value="">Lines of text</option>
+                <option value="structure">Structure</option>
+              </select>
+            </span>
+          )}
+        </Field>
+        <Field label="Turned pages" hint="Whether images of pages are turned upright first.">
+          {(ids) => (
+            <span className="select-field">
+              <select {...ids} {...text("doc_orientation")}>
+                <option value="">As they are</option>
+                <option value="true">Turned upright</option>
+              </select>
+            </span>
+          )}
+        </Field>
         <Field label="Text in the file" hint="Whether a PDF's own text is used.">
           {(ids) => (
             <span className="select-field">

@@ -1,5 +1,6 @@
 /** The API as the viewer uses it: typed calls, the key in a header, every refusal as a `Problem`. */
 
+import type { Block } from "../structure/blocks";
 import { isActive } from "./format";
 import { NETWORK_PROBLEM, Problem, problemOf } from "./problem";
 import { key, forgetKey } from "./session";
@@ -62,6 +63,7 @@ export interface Page {
   text?: string | null;
   detections?: Detection[] | null;
   words?: Word[] | null;
+  blocks?: Block[] | null;
   confidence?: number | null;
   error?: Failure | null;
 }
@@ -84,7 +86,7 @@ export interface Me {
   auth: boolean;
 }
 
-export const EXPORT_FORMATS = ["txt", "json", "md", "hocr", "alto", "pdf", "overlay"] as const;
+export const EXPORT_FORMATS = ["txt", "json", "md", "tables-html", "tables-csv", "tables-xlsx", "hocr", "alto", "pdf", "overlay"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 /** The last two are for flashcards alone. */
 export type StudyFormat = "md" | "json" | "csv" | "apkg";
@@ -133,7 +135,7 @@ export interface DocumentFilter {
 }
 
 /** What an upload asks for besides the file; empty values are left out. */
-export type UploadForm = Partial<Record<"pages" | "lang_hints" | "text_layer" | "dpi" | "min_confidence" | "priority" | "follow_ups", string>>;
+export type UploadForm = Partial<Record<"pages" | "lang_hints" | "mode" | "doc_orientation" | "text_layer" | "dpi" | "min_confidence" | "priority" | "follow_ups", string>>;
 
 // Fields with several values, which are written one after another.
 const LISTS: ReadonlySet<string> = new Set<keyof UploadForm>(["lang_hints", "follow_ups"]);

@@ -11,6 +11,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from ocr import turns
 from ocr.engines.base import TextLine, TextWord
 from ocr.engines.halving import in_halves
 from ocr.engines.lean import alignment, crops, detection, reading, recognition, scripts, turned_pages
@@ -102,7 +103,7 @@ class LeanEngine:
         pages = self._readings(images, loaded)
         quarters = [turned_pages.page_quarters(found) for found in pages]
         turned = [index for index, turns in enumerate(quarters) if turns]
-        upright = [turned_pages.upright(images[index], quarters[index]) for index in turned]
+        upright = [turns.upright(images[index], quarters[index]) for index in turned]
         again = dict(zip(turned, zip(upright, self._readings(upright, loaded), strict=True), strict=True))
         lines = [_lines(found, image) for found, image in zip(pages, images, strict=True)]
         for index, (seen, found) in again.items():

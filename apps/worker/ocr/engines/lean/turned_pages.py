@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from ocr import turns
 from ocr.engines.base import TextLine
 from ocr.engines.lean.reading import Reading
 from quire.contracts import Box
@@ -34,28 +35,12 @@ def _amount(readings: Sequence[Reading]) -> float:
     return sum(character.score for read in readings for character in read.characters)
 
 
-def upright(image: PageImage, quarters: int) -> PageImage:
-    """The page turned back by `quarters` quarter turns, counterclockwise."""
-    return replace(image, pixels=np.ascontiguousarray(np.rot90(image.pixels, quarters)))
-
-
 def put_back(line: TextLine, image: PageImage, quarters: int) -> TextLine:
-    """A line of `upright(image, quarters)` with its boxes in pixels of `image`."""
+    """A line of `turns.upright(image, quarters)` with its boxes in pixels of `image`."""
     words = tuple(replace(word, box=_put_back(word.box, image, quarters)) for word in line.words)
     return replace(line, box=_put_back(line.box, image, quarters), words=words)
 
 
 def _put_back(box: Box, image: PageImage, quarters: int) -> Box:
-    width, height = image.width, image.height
-
-    def point(x: float, y: float) -> tuple[float, float]:
-        if quarters == 1:
-            x, y = width - y, x
-        elif quarters == 2:
-            x, y = width - x, height - y
-        elif quarters == 3:
-            x, y = y, height - x
-        return round(x, 2), round(y, 2)
-
-    a, b, c, d = (point(x, y) for x, y in box)
+    a, b, c, d = (turns.put_back(point, image.width, image.height, quarters) for point in box)
     return a, b, c, d

@@ -1,0 +1,131 @@
+"""PP-StructureV3 through PaddleOCR 3."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ocr.engines.base import PageContent, ReadRequest, TextLine
+from ocr.engines.halving import in_halves, is_out_of_memory
+from ocr.engines.paddle import import_paddleocr, require_gpu
+from ocr.engines.structure import pipeline_config
+from ocr.engines.structure.mapping import content_of
+from ocr.engines.warm_up_page import warm_up_page
+from ocr.languages import merge_languages
+from quire.errors import EngineUnavailable, OutOfMemory
+from quire.pages import PageImage
+from quire.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Smaller images have nothing to see; PaddleX's models fail on some of them.
+_SMALLEST_SIDE = 16
+
+
+class StructureEngine:
+    """A `PageEngine` over PP-StructureV3. The pipeline is built at the first page: that takes seconds and gigabytes."""
+
+    name = "pp-structurev3"
+
+    def __init__(self, settings: Settings, threads: int | None = None) -> None:
+        self._settings = settings
+        self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
+        self._pipeline: Any = None
+        self._turns_lines = False
+
+    @cached_property
+    def version(self) -> str:
+        """PaddleOCR's version and the configuration.
+
+        Raises:
+            EngineUnavailable: the configuration cannot be read.
+        """
+        return f"{version('paddleocr')}+{pipeline_config.digest(self._config)}"
+
+    @cached_property
+    def _config(self) -> pipeline_config.Config:
+        self._import()
+        return pipeline_config.load(self._settings)
+
+    def describe(self) -> dict[str, Any]:
+        """See `OcrEngine.describe`."""
+        return {
+            "engine": self.name,
+            "version": self.version,
+            "device": self._settings.ocr_device,
+            "threads": self._threads,
+            "models": [
+                str(pipeline_config.model_name(self._config, place))
+                for place in pipeline_config.used_models(self._config)
+            ],
+            "loaded": self._pipeline is not None,
+        }
+
+    def warm_up(self) -> None:
+        """See `OcrEngine.warm_up`."""
+        self.recognize_pages([warm_up_page()], ReadRequest(merge_languages(self._settings.paddleocr_lang, ())))
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        """See `OcrEngine.recognize`."""
+        return [list(page.lines) for page in self.recognize_pages(images, ReadRequest(tuple(languages)))]
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`. The languages are those of the configured recogniser."""
+        pipeline = self._built(request.textline_orientation)
+        is_large = [min(image.width, image.height) >= _SMALLEST_SIDE for image in images]
+        large = [image for image, read in zip(images, is_large, strict=True) if read]
+        found = iter(in_halves(large, lambda some: self._predict(pipeline, some, request)))
+        return [next(found) if read else PageContent(()) for read in is_large]
+
+    def _predict(self, pipeline: Any, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        # PaddleX paints over formulas in the array that it is given.
+        pages = [np.ascontiguousarray(image.pixels[:, :, ::-1]) for image in images]
+        try:
+            results = pipeline.predict(
+                pages,
+                use_textline_orientation=request.textline_orientation or None,
+                use_table_orientation_classify=pipeline_config.turns_tables(self._config),
+            )
+        except EngineUnavailable:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("The pages need more memory than there is.") from None
+            raise
+        return [content_of(result.json["res"], image.pixels) for result, image in zip(results, images, strict=True)]
+
+    def _built(self, turns_lines: bool) -> Any:
+        """The pipeline, with the model for upside-down lines once somebody has asked for it."""
+        if self._pipeline is None or (turns_lines and not self._turns_lines):
+            # Two of them would take twice the memory.
+            self._pipeline = None
+            self._pipeline = self._build(turns_lines)
+            self._turns_lines = turns_lines
+        return self._pipeline
+
+    def _import(self) -> Any:
+        return import_paddleocr(self._settings, offline=self._settings.quire_models != "download")
+
+    def _build(self, turns_lines: bool) -> Any:
+        paddleocr = self._import()
+        if self._settings.uses_gpu:
+            require_gpu(self._settings.ocr_device)
+        config = pipeline_config.resolved(self._config, self._settings, textline_orientation=turns_lines)
+        try:
+            return paddleocr.PPStructureV3(
+                paddlex_config=config,
+                device=self._settings.ocr_device,
+                engine_config=pipeline_config.runtimes(self._settings, self._threads),
+            )
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory("The models of mode structure need more memory than there is.") from None
+            # PaddleX raises plain exceptions for a missing file, a damaged model and a failed download alike.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise EngineUnavailable(f"PP-StructureV3 could not load its models: {reason}") from error

@@ -1,0 +1,79 @@
+"""An engine whose pages are turned upright and flattened first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ocr import turns
+from ocr.engines.base import OcrEngine, PageContent, ReadRequest, TextLine, read_images
+from ocr.preparation.flattening import MODEL as FLATTENING_MODEL
+from ocr.preparation.flattening import Flattening, flattened
+from ocr.preparation.orientation import MODEL as ORIENTATION_MODEL
+from ocr.preparation.orientation import Orientation
+from ocr.preparation.prepared import PreparedPage
+from quire.pages import PageImage
+from quire.settings import Settings
+
+
+@dataclass
+class Preparation:
+    """The models of one process, each loaded when it is first needed."""
+
+    settings: Settings
+    threads: int
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        """Raises `EngineUnavailable` where its model is missing or damaged."""
+        return Orientation(self.settings.quire_model_dir, self.threads)
+
+    @cached_property
+    def flattening(self) -> Flattening:
+        """Raises `EngineUnavailable` where its model is missing or damaged."""
+        return Flattening(self.settings.quire_model_dir, self.threads)
+
+
+class PreparingEngine:
+    """A `PageEngine` over another one. Boxes it gives are on the page images it was given."""
+
+    def __init__(self, inner: OcrEngine, preparation: Preparation, *, orientation: bool, flattening: bool) -> None:
+        self._inner = inner
+        self._preparation = preparation
+        self._orientation = orientation
+        self._flattening = flattening
+        self.name = inner.name
+
+    @property
+    def version(self) -> str:
+        """That of the other engine, and the models before it."""
+        models = [ORIENTATION_MODEL] * self._orientation + [FLATTENING_MODEL] * self._flattening
+        return "+".join([self._inner.version, *models])
+
+    def warm_up(self) -> None:
+        """See `OcrEngine.warm_up`."""
+        self._inner.warm_up()
+
+    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
+        """Parts of pages, which are read as they are: of them nobody can tell which way up their page is."""
+        return self._inner.recognize(images, languages)
+
+    def describe(self) -> dict[str, Any]:
+        """See `OcrEngine.describe`."""
+        return self._inner.describe()
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        """See `PageEngine.recognize_pages`."""
+        pages = [self._prepared(image) for image in images]
+        found = read_images(self._inner, [page.image for page in pages], request)
+        return [page.content(content) for page, content in zip(pages, found, strict=True)]
+
+    def _prepared(self, image: PageImage) -> PreparedPage:
+        quarters, confidence = self._preparation.orientation.quarters(image) if self._orientation else (0, None)
+        seen = turns.upright(image, quarters)
+        if not self._flattening:
+            return PreparedPage(seen, image.width, image.height, quarters, confidence)
+        grid = self._preparation.flattening.grid(seen)
+        return PreparedPage(flattened(seen, grid), image.width, image.height, quarters, confidence, grid)
