@@ -5,45 +5,27 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from PIL import Image
 
-from ocr.engines import OcrEngine, PageContent, ReadRequest, TextLine, read_images
+from ocr.engines import OcrEngine, PageContent, ReadRequest, read_images
+from ocr.engines.over import EngineOver
 from quire.contracts import Block
 from quire.pages import PageImage
 from quire.storage import ObjectStore
 
 
-class KeepingPictures:
+class KeepingPictures(EngineOver):
     """A `PageEngine` over another one: what that cuts out is stored under `prefix`, and blocks say where.
 
     The same page of the same document gives the same keys: read again, it replaces its pictures.
     """
 
     def __init__(self, inner: OcrEngine, store: ObjectStore, bucket: str, prefix: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._store = store
         self._bucket = bucket
         self._prefix = prefix
-        self.name = inner.name
-
-    @property
-    def version(self) -> str:
-        """See `OcrEngine.version`."""
-        return self._inner.version
-
-    def warm_up(self) -> None:
-        """See `OcrEngine.warm_up`."""
-        self._inner.warm_up()
-
-    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
-        """See `OcrEngine.recognize`."""
-        return self._inner.recognize(images, languages)
-
-    def describe(self) -> dict[str, Any]:
-        """See `OcrEngine.describe`."""
-        return self._inner.describe()
 
     def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
         """See `PageEngine.recognize_pages`.

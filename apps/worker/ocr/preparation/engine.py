@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from ocr import turns
-from ocr.engines.base import OcrEngine, PageContent, ReadRequest, TextLine, read_images
+from ocr.engines.base import OcrEngine, PageContent, ReadRequest, read_images
+from ocr.engines.over import EngineOver
 from ocr.preparation.flattening import MODEL as FLATTENING_MODEL
 from ocr.preparation.flattening import Flattening, flattened
 from ocr.preparation.orientation import MODEL as ORIENTATION_MODEL
@@ -36,33 +36,20 @@ class Preparation:
         return Flattening(self.settings.quire_model_dir, self.threads)
 
 
-class PreparingEngine:
+class PreparingEngine(EngineOver):
     """A `PageEngine` over another one. Boxes it gives are on the page images it was given."""
 
     def __init__(self, inner: OcrEngine, preparation: Preparation, *, orientation: bool, flattening: bool) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._preparation = preparation
         self._orientation = orientation
         self._flattening = flattening
-        self.name = inner.name
 
     @property
     def version(self) -> str:
         """That of the other engine, and the models before it."""
         models = [ORIENTATION_MODEL] * self._orientation + [FLATTENING_MODEL] * self._flattening
         return "+".join([self._inner.version, *models])
-
-    def warm_up(self) -> None:
-        """See `OcrEngine.warm_up`."""
-        self._inner.warm_up()
-
-    def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
-        """Parts of pages, which are read as they are: of them nobody can tell which way up their page is."""
-        return self._inner.recognize(images, languages)
-
-    def describe(self) -> dict[str, Any]:
-        """See `OcrEngine.describe`."""
-        return self._inner.describe()
 
     def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
         """See `PageEngine.recognize_pages`."""
