@@ -283,6 +283,7 @@ class WebhookDelivery(Base):
         Index("webhook_deliveries_once", "endpoint_id", "event", "document_id", "occasion", unique=True),
         Index("webhook_deliveries_due", "next_attempt_at", postgresql_where=sql("status = 'pending'")),
         Index("webhook_deliveries_created", "created_at"),
+        Index("webhook_deliveries_of_endpoint", "endpoint_id", "created_at", "id"),
     )
 
 
