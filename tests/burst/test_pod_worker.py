@@ -30,7 +30,7 @@ from quire.settings import Settings, get_settings
 from runtime.own_pod import OwnPod
 from runtime.pod_guard import Limits, Moment, PodAge, why_to_end
 from tests.burst.fake_pods_api import REFUSED, FakePodsApi, serve_pods_api
-from tests.integration.conftest import WORKER, is_ready, wait_for, worker_environment
+from tests.integration.conftest import WORKER, wait_for, worker_environment
 from tests.pdfs import write_scanned_pdf
 
 ROOT = Path(__file__).parents[2]
@@ -240,17 +240,6 @@ def url_of(database: Engine) -> str:
     return database.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def test_without_postgres_a_worker_works_on(start: Start, redis: EmbeddedRedis, tmp_path: Path):
-    nowhere = "postgresql://quire@127.0.0.1:9/quire"
-    worker = start(0, DATABASE_URL=nowhere, QUIRE_HEARTBEAT_SECONDS="0.1")
-    wait_for(lambda: is_ready(worker), worker)
-    wait_for(lambda: "does not hear of this worker" in log_of(worker), worker)
-    app = create_celery(Settings(redis_url=redis.url))
-    call = app.send_task("tasks.echo", kwargs={"payload": "here"}, queue="ocr")
-    assert call.get(timeout=20) == "here"
-    assert log_of(worker).count("does not hear of this worker") == 1
-
-
 # The guard.
 
 
@@ -259,8 +248,8 @@ def test_an_idle_pod_ends_itself_but_not_while_it_works(
 ):
     pods_api.replies = [(500, "down")]
     send_book(redis, tmp_path, pages=4)
-    limits = {"QUIRE_POD_IDLE_SECONDS": "1.5", "QUIRE_WARM_UP_SECONDS": "3"}
-    worker = start(1.2, **on_a_pod(pods_api, **limits))
+    limits = {"QUIRE_POD_IDLE_SECONDS": "1.5", "QUIRE_WARM_UP_SECONDS": "4"}
+    worker = start(1.6, **on_a_pod(pods_api, **limits))
     # It takes longer than a pod may be idle.
     wait_for(lambda: "succeeded in" in log_of(worker), worker)
     assert "this pod ends" not in log_of(worker)
@@ -276,15 +265,20 @@ def test_an_idle_pod_ends_itself_but_not_while_it_works(
     assert messages(redis) == 1
 
 
-def test_a_pod_whose_broker_is_gone_ends_itself(
-    start: Start, redis: EmbeddedRedis, pods_api: FakePodsApi, tmp_path: Path
+def test_without_postgres_a_worker_works_on_and_without_its_broker_it_ends_its_pod(
+    start: Start, redis: EmbeddedRedis, pods_api: FakePodsApi
 ):
-    send_book(redis, tmp_path, pages=4)
-    worker = start(1.2, **on_a_pod(pods_api, QUIRE_POD_IDLE_SECONDS="1.5", QUIRE_WARM_UP_SECONDS="3"))
-    wait_for(lambda: "received" in log_of(worker), worker)
+    call = create_celery(Settings(redis_url=redis.url)).send_task("tasks.echo", kwargs={"payload": "here"}, queue="ocr")
+    nowhere = {"DATABASE_URL": "postgresql://quire@127.0.0.1:9/quire", "QUIRE_HEARTBEAT_SECONDS": "0.1"}
+    limits = {"QUIRE_POD_IDLE_SECONDS": "5", "QUIRE_WARM_UP_SECONDS": "5"}
+    worker = start(0, **on_a_pod(pods_api, **limits, **nowhere))
+    wait_for(lambda: "does not hear of this worker" in log_of(worker), worker)
+    assert call.get(timeout=20) == "here"
+    assert pods_api.asked == []
     redis.kill()
     wait_for(lambda: pods_api.asked == [("podTerminate", POD)], worker)
     assert worker.exit_status is None
+    assert log_of(worker).count("does not hear of this worker") == 1
 
 
 def test_a_pod_whose_worker_does_not_start_ends_itself(start: Start, pods_api: FakePodsApi):

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     # A worker on a rented pod, which ends itself when nobody else does; the platform sets the first one.
     runpod_pod_id: str | None = None
-    quire_pod_idle_seconds: float = Field(900, ge=0)
+    quire_pod_idle_seconds: float = Field(0, ge=0)
     quire_pod_lifetime_seconds: float | None = Field(None, gt=0)
 
     # Rented capacity: of which kind, when, and how much (quire.burst.policy).

@@ -147,7 +147,26 @@ class PodBurst:
             terminate = tuple(dict.fromkeys(decision.terminate + booting))
             reason = f"{decision.reason} Renting was stopped by hand: what is there is drained."
             return Decision(0, ready, terminate, reason)
+        if too_many := self._too_many(decision, observation):
+            reason = f"{decision.reason} There is more than there may be: {len(too_many)} are ended."
+            return replace(decision, create=0, terminate=decision.terminate + too_many, reason=reason)
         return decision
+
+    def _too_many(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
+        """Pods over the limits, which the policy would not have rented: strays, or dearer than they were said to be.
+
+        Those that boot go first, then the youngest.
+        """
+        left = [pod for pod in observation.pods if pod.id not in decision.terminate]
+        left.sort(key=lambda pod: (pod.phase == "booting", pod.created_at))
+        ended = []
+        while len(left) > self._settings.quire_burst_max_pods or not self._is_affordable(left):
+            ended.append(left.pop().id)
+        return tuple(ended)
+
+    def _is_affordable(self, pods: list[Pod]) -> bool:
+        # As far as numbers like 0.1 can be added up.
+        return sum(pod.price_per_hour for pod in pods) <= self._settings.quire_burst_max_per_hour + 1e-9
 
     # --- What is seen -------------------------------------------------------------------------------------------------
 
@@ -194,12 +213,9 @@ class PodBurst:
         self._drain(decision.drain, fleet, report)
         if offer is None:
             return
-        costs = [pod.price_per_hour for pod in fleet.pods]
         for _ in range(decision.create):
-            made = self._create(now, offer, fence, costs, report)
-            if made is None:
+            if not self._create(now, offer, fence, report):
                 break
-            costs.append(made)
 
     def _terminate(self, names: Iterable[str], fleet: Fleet, report: Report) -> None:
         for name in names:
@@ -226,12 +242,12 @@ class PodBurst:
         report.drained += [name for pod_id, name in ids.items() if pod_id in asked]
         logger.info("pods: asked to drain: %s", ", ".join(report.drained))
 
-    def _create(self, now: float, offer: Offer, fence: int, costs: list[float], report: Report) -> float | None:
-        """Rent a pod; what it costs an hour, or None if no other should be rented now."""
+    def _create(self, now: float, offer: Offer, fence: int, report: Report) -> bool:
+        """Rent a pod; False if no other should be rented now."""
         name = self._client.new_name(now)
         with transaction(self._database) as session:
             if not burst.intend(session, fence, name, offer.price_per_hour, now):
-                return None
+                return False
         ends_at = now + self._settings.quire_burst_lifetime_seconds + 2 * self._settings.quire_burst_boot_seconds
         try:
             pod = self._client.create(name, self._spec, offer, ends_at=ends_at)
@@ -239,22 +255,22 @@ class PodBurst:
             logger.warning("pods: %s %s counts as a pod for %.0f s at least.", error.message, name, UNLISTED_SECONDS)
             report.trouble.append(error.message)
             self._look_for(name, report)
-            return None
+            return False
         except QuireError as error:
             # It was not made.
             with transaction(self._database) as session:
                 burst.forget(session, name)
             self._note(report, error)
-            return None
+            return False
         with transaction(self._database) as session:
             burst.note_made(session, name, pod.id, pod.price_per_hour)
         logger.info("pods: rented %s (%s, %s, %.3f USD an hour)", name, pod.id, offer.gpu_type, pod.price_per_hour)
         report.created.append(name)
-        if not self._is_affordable(pod.price_per_hour, costs):
-            logger.warning("pods: %s costs more than was offered, and too much: it is ended", name)
+        if pod.price_per_hour > offer.price_per_hour:
+            logger.warning("pods: %s costs more than was offered: it is ended", name)
             self._end(pod.id, name, report)
-            return None
-        return pod.price_per_hour
+            return False
+        return True
 
     def _look_for(self, name: str, report: Report) -> None:
         """Whether a pod was made although the answer was lost; where it is not listed yet, a later tick finds it."""
@@ -267,10 +283,6 @@ class PodBurst:
             with transaction(self._database) as session:
                 burst.note_made(session, name, found.id, found.price_per_hour)
             report.created.append(name)
-
-    def _is_affordable(self, price: float, costs: list[float]) -> bool:
-        settings = self._settings
-        return price <= settings.runpod_pod_max_price and sum(costs) + price <= settings.quire_burst_max_per_hour
 
     def _note(self, report: Report, error: QuireError) -> None:
         level = logging.ERROR if isinstance(error, RunpodKeyRejected | RunpodRefused) else logging.WARNING

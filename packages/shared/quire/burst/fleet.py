@@ -165,9 +165,6 @@ def _phase(row: BurstPod, worker: _Worker, now: float, drain_seconds: float) -> 
     """A pod's phase, and whether it is busy, as far as it matters: one that is given up is draining and idle."""
     if not worker.is_known:
         return "booting", False
-    if row.missing_since is not None:
-        # Perhaps gone: not to be counted on, and still to be paid for.
-        return "draining", True
     row.silent_since = None if worker.is_heard else row.silent_since or moment(now)
     if row.silent_since is not None and now - row.silent_since.timestamp() >= _SILENT_SECONDS:
         return "draining", False

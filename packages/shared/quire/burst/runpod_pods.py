@@ -28,6 +28,8 @@ from quire.errors import (
 )
 from quire.settings import Settings
 
+# A pod that has had no task for so long ends itself: its controller is gone.
+_POD_IDLE_SECONDS: Final = 900.0
 # To find a machine takes RunPod a while.
 _ANSWER_SECONDS: Final = 30.0
 # The only status after which it is known that nothing was done: a pod that is made and not known of costs money.
@@ -86,7 +88,7 @@ class PodSpec:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """What `RUNPOD_POD_*` say; the image's worker is told its queue and how old it may get.
+        """What `RUNPOD_POD_*` say; the image's worker is told its queue and when to end itself.
 
         Raises:
             SettingsError: neither an image nor a template is set, or both are.
@@ -99,6 +101,7 @@ class PodSpec:
             "CELERY_DEFAULT_QUEUE": settings.default_queue,
             "CELERY_OCR_QUEUE": settings.ocr_queue,
             "QUIRE_POD_LIFETIME_SECONDS": f"{lifetime:.0f}",
+            "QUIRE_POD_IDLE_SECONDS": f"{_POD_IDLE_SECONDS:.0f}",
         }
         return cls(
             gpu_types=tuple(each.strip() for each in settings.runpod_pod_gpu_types.split(",") if each.strip()),
