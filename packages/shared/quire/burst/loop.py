@@ -45,6 +45,7 @@ def run(settings: Settings, database: Engine, ended: threading.Event, clock: Cal
                 said = error.message if isinstance(error, QuireError) else type(error).__name__
                 logger.warning("burst: %s Nothing is changed; the next tick tries again.", said)
             wait(began + settings.quire_burst_tick_seconds)
+        logger.warning("burst: ended. What is rented stays until its time is over; `quire burst stop` gives it back.")
 
 
 def _controller(
