@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quire.burst.model import Decision, Observation, Pod, PodPhase, Work
 from quire.burst.policy import PolicySettings, PolicyState, decide, wanted_pods
 
-SETTINGS = PolicySettings()
+SETTINGS = PolicySettings(target_seconds=300, oldest_seconds=300, polls=2)
 NOTHING = Work(0, 0, 0, 0.1, 0)
 BOOK = Work(30_000, 0, 60, 0.1, 0)
 TICK = 15.0

@@ -35,11 +35,11 @@ class PolicySettings:
         failed_boots: so many in a row, and nothing is rented for `breaker_seconds`; then one pod is tried.
     """
 
-    target_seconds: float = 300.0
-    oldest_seconds: float = 300.0
+    target_seconds: float = 60.0
+    oldest_seconds: float = 180.0
     cold_start_seconds: float = 90.0
     boot_seconds: float = 600.0
-    polls: int = 2
+    polls: int = 1
     idle_seconds: float = 120.0
     most_pods: int = 4
     most_per_hour: float = 5.0
