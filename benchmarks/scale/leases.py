@@ -76,7 +76,7 @@ def cases(clients: int) -> list[Case]:
     counts = [count for count in (1, 2, 4) if count < clients]
     return [
         *(Case(f"{count} clients", count, together) for count in [*counts, clients]),
-        *(Case(f"{n} clients, {_LONG_LEASE} pages each", n, together, _LONG_LEASE) for n in (1, clients)),
+        *(Case(f"{n} clients, {_LONG_LEASE} pages each", n, together, _LONG_LEASE) for n in sorted({1, clients})),
         Case(f"{clients} clients, one document", clients, clients),
         Case(f"{clients} clients, no NOTIFY", clients, together, notify=False),
         Case(f"{clients} clients, synchronous_commit off", clients, together, durable=False),

@@ -175,7 +175,7 @@ def test_every_odd_document_ends_in_a_result_or_a_typed_error(api: httpx.Client,
     children = [child.pid for child in worker.children(recursive=True)]
     files = sorted(path for path in documents.rglob("*") if path.is_file())
     # How each ends is what is asked for, not all that is in it.
-    some = {"pages": "1-3", "dpi": "110"}
+    some = {"pages": "1-2", "dpi": "72"}
     submitted = {path: submit(api, path.read_bytes(), path.name, **some) for path in files}
     for path, answer in submitted.items():
         if answer.status_code != 202:

@@ -50,7 +50,8 @@ def _find(requirement: Requirement) -> Distribution:
 
 @cache
 def _installed() -> dict[str, Distribution]:
-    return {canonicalize_name(found.metadata["Name"]): found for found in distributions()}
+    # The first on the path is what is imported: setuptools appends a folder with older copies of some packages.
+    return {canonicalize_name(found.metadata["Name"]): found for found in reversed(list(distributions()))}
 
 
 @cache

@@ -76,6 +76,10 @@ def test_only_servers_that_may_come_back_are_worth_another_try():
         "storage_unreachable",
         "database_unreachable",
         "broker_unreachable",
+        "runpod_unreachable",
+        "runpod_no_capacity",
+        # Not a server: the worker that was told to stop. The next one reads it.
+        "worker_stopped",
     }
 
 
