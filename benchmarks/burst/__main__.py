@@ -71,9 +71,11 @@ def scalers() -> dict[str, Callable[[], Scaler]]:
     }
 
 
-def simulate(trace: Callable[[int], Trace], scaler: Callable[[], Scaler], place: Place, seeds: int, hour: float) -> Row:
+def simulate(
+    trace: Callable[[int], Trace], scaler: Callable[[], Scaler], place: Place, seeds: Sequence[int], hour: float
+) -> Row:
     """A scaler on as many days of one kind as there are seeds."""
-    return _row([World(trace(seed), place, seed).run(scaler()) for seed in range(seeds)], hour)
+    return _row([World(trace(seed), place, seed).run(scaler()) for seed in seeds], hour)
 
 
 def dominating(rows: Mapping[str, Row]) -> list[str]:
@@ -99,14 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.kills,
     )
     traces = {options.trace.name: lambda _: read_trace(options.trace)} if options.trace else TRACES
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     if options.sweep:
-        _sweep(traces, place, options)
+        _sweep(traces, place, seeds, options.hour_of_waiting)
         return 0
     found: dict[str, dict[str, Row]] = {}
     for name, trace in traces.items():
         found[name] = {
-            label: simulate(trace, make, place, options.seeds, options.hour_of_waiting)
-            for label, make in scalers().items()
+            label: simulate(trace, make, place, seeds, options.hour_of_waiting) for label, make in scalers().items()
         }
         _show(name, found[name])
     totals = _totals(found)
@@ -116,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{name}: better than the defaults in money and waiting: {', '.join(names) or 'none'}")
     figures = {
         "place": asdict(place),
-        "seeds": options.seeds,
+        "seeds": list(seeds),
         "hour_of_waiting": options.hour_of_waiting,
         "traces": {name: {label: asdict(row) for label, row in rows.items()} for name, rows in found.items()},
         "totals": totals,
@@ -157,16 +159,13 @@ def _totals(found: Mapping[str, Mapping[str, Row]]) -> dict[str, float]:
     return {label: round(mean(rows[label].total for rows in found.values()), 4) for label in labels}
 
 
-def _sweep(traces: Mapping[str, Callable[[int], Trace]], place: Place, options: argparse.Namespace) -> None:
+def _sweep(traces: Mapping[str, Callable[[int], Trace]], place: Place, seeds: Sequence[int], hour: float) -> None:
     table = Table(title="The defaults' neighbours, means over all traces", title_justify="left")
     for name in (*_SWEEP, "p95 wait s", "USD for 1,000", "with waiting"):
         table.add_column(name, justify="right")
     for target, oldest, idle, polls in itertools.product(*_SWEEP.values()):
         settings = PolicySettings(target, oldest, idle_seconds=idle, polls=polls)
-        rows = [
-            simulate(each, partial(Quire, settings), place, options.seeds, options.hour_of_waiting)
-            for each in traces.values()
-        ]
+        rows = [simulate(each, partial(Quire, settings), place, seeds, hour) for each in traces.values()]
         waits, money, total = (
             mean(getattr(row, name) for row in rows) for name in ("wait_p95", "usd_a_thousand", "total")
         )
@@ -217,6 +216,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.burst", description=__doc__)
     add = parser.add_argument
     add("--seeds", type=positive, default=5, metavar="N", help="days of each kind (default: %(default)s)")
+    add("--first-seed", type=int, default=100, metavar="N", help="default: %(default)s")
     add("--sweep", action="store_true", help="the policy with other thresholds instead")
     add("--trace", type=Path, metavar="CSV", help="your own arrivals: columns seconds and pages")
     add("--price", type=float, default=place.price_per_hour, metavar="USD", help="a pod an hour (default: %(default)s)")

@@ -351,6 +351,19 @@ def test_what_is_stopped_by_hand_is_drained_and_nothing_rented(bench):
     until(bench, lambda: bench.runpod.pods, 5)
 
 
+def test_ending_pods_that_boot_is_no_failed_boot(bench):
+    bench.submit(20_000)
+    until(bench, lambda: len(bench.runpod.pods) > 2, 5)
+    with transaction(bench.database) as session:
+        burst.set_stopped(session, True)
+    until(bench, lambda: not bench.runpod.pods, 8)
+    ticks(bench, 2)
+    with transaction(bench.database) as session:
+        assert burst.state(session).policy["failed_boots"] == 0
+        burst.set_stopped(session, False)
+    until(bench, lambda: bench.runpod.pods, 3)
+
+
 def test_everything_can_be_ended_without_a_database(bench):
     for number in range(3):
         bench.runpod.rent(f"quire-burst-main-{number}")

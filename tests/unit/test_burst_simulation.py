@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from benchmarks.burst.__main__ import dominating, main, scalers, simulate
 from benchmarks.burst.scalers import Fixed, Keda, Quire
 from benchmarks.burst.traces import TRACES, Arrival, read_trace
 from benchmarks.burst.world import Outcome, Place, World
-from quire.burst.model import Observation, Pod, Work
+from quire.burst.model import Decision, Observation, Pod, Work
 from quire.burst.policy import PolicySettings
 
 CALM = Place(boot_failures=0.0, kills_per_hour=0.0)
@@ -66,23 +67,27 @@ def test_a_book_comes_sooner_with_pods_and_they_are_all_given_back():
     assert with_pods.left == 0
 
 
-def test_keda_counts_what_waits_and_ends_the_newest_whatever_it_does():
+def test_keda_counts_what_waits_and_goes_down_to_what_was_wanted_within_its_window():
     keda = Keda(100, 4)
-    waiting = Observation(0.0, Work(250, 0, 0, 0.1, 1.0), (), 0.0, 0.5)
-    assert keda.decide(waiting).create == 3
+
+    def look(now: float, waiting: int, *pods: Pod) -> Decision:
+        return keda.decide(Observation(now, Work(waiting, 48, 0, 0.1, 1.0), pods, 0.0, 0.5))
+
+    assert look(0.0, 250).create == 3
     # Not looked at again within 30 s.
-    assert keda.decide(waiting).create == 0
-    pods = tuple(Pod(f"pod-{n}", f"pod-{n}", "ready", float(n), 0.5, True) for n in range(3))
-    fewer = Observation(30.0, Work(90, 48, 0, 0.1, 1.0), pods, 0.0, 0.5)
-    assert keda.decide(fewer).terminate == ("pod-2", "pod-1")
-    empty = Observation(60.0, Work(0, 0, 0, 0.1, 1.0), pods[:1], 0.0, 0.5)
-    assert keda.decide(empty).terminate == ()
-    later = Observation(331.0, Work(0, 0, 0, 0.1, 1.0), pods[:1], 0.0, 0.5)
-    assert keda.decide(later).terminate == ("pod-0",)
+    assert look(15.0, 250).create == 0
+    pods = [Pod(f"pod-{n}", f"pod-{n}", "ready", float(n), 0.5, True) for n in range(3)]
+    assert look(30.0, 90, *pods) == Decision()
+    assert look(299.0, 90, *pods).drain == ()
+    assert look(330.0, 90, *pods).drain == ("pod-2", "pod-1")
+    drained = replace(pods[1], phase="draining", busy=False)
+    assert look(340.0, 90, pods[0], drained).terminate == ("pod-1",)
+    assert look(400.0, 0, pods[0]).drain == ()
+    assert look(631.0, 0, pods[0]).drain == ("pod-0",)
 
 
 def test_nothing_is_better_than_the_defaults_in_money_and_in_waiting():
-    rows = {label: simulate(TRACES["book"], make, Place(), 2, 0.01) for label, make in scalers().items()}
+    rows = {label: simulate(TRACES["book"], make, Place(), range(2), 0.01) for label, make in scalers().items()}
     assert dominating(rows) == []
     # And one that is would be named.
     assert dominating({**rows, "Quire": rows["always 4"]}) == []

@@ -135,6 +135,7 @@ class Settings(BaseSettings):
     quire_burst_cold_start_seconds: float = Field(90, gt=0)
     quire_burst_target_seconds: float = Field(60, gt=0)
     quire_burst_oldest_seconds: float = Field(180, gt=0)
+    quire_burst_polls: int = Field(1, ge=1)
     quire_burst_boot_seconds: float = Field(600, gt=0)
     quire_burst_idle_seconds: float = Field(120, ge=0)
     quire_burst_max_pods: int = Field(4, ge=0)

@@ -125,6 +125,9 @@ class PodBurst:
         booting = tuple(name for name in remembered.booting if name not in fleet.never_there)
         decision, remembered = decide(observation, replace(remembered, booting=booting), self._policy)
         decision = self._limit(decision, observation, stopped)
+        # Nor is ending one that boots.
+        booting = tuple(name for name in remembered.booting if name not in decision.terminate)
+        remembered = replace(remembered, booting=booting)
         report.decision, report.reason = decision, decision.reason
         _log(observation, decision, report, fence)
         if fence is not None:

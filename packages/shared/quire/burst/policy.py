@@ -56,6 +56,7 @@ class PolicySettings:
             oldest_seconds=settings.quire_burst_oldest_seconds,
             cold_start_seconds=settings.quire_burst_cold_start_seconds,
             boot_seconds=settings.quire_burst_boot_seconds,
+            polls=settings.quire_burst_polls,
             idle_seconds=settings.quire_burst_idle_seconds,
             most_pods=settings.quire_burst_max_pods,
             most_per_hour=settings.quire_burst_max_per_hour,

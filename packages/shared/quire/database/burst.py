@@ -33,7 +33,8 @@ _BEGIN = text("""
 
 _STOP = text("""
     INSERT INTO burst_state AS s (id, fence, stopped) VALUES (1, 1, :stopped)
-    ON CONFLICT (id) DO UPDATE SET fence = s.fence + 1, stopped = :stopped
+    ON CONFLICT (id) DO UPDATE SET fence = s.fence + 1, stopped = :stopped,
+        policy = s.policy - ARRAY['booting', 'failed_boots', 'closed_until']
 """)
 
 # The lock on the state makes whoever begins now wait until the row is there to be seen.
@@ -120,7 +121,7 @@ def remember(session: Session, fence: int, policy: PolicyState, *, now: float, d
 
 
 def set_stopped(session: Session, stopped: bool) -> None:
-    """Rent nothing from now on, also not in a tick that has begun; or rent again."""
+    """Rent nothing from now on, also not in a tick that has begun; or rent again. Boots that failed are forgotten."""
     session.execute(_STOP, {"stopped": stopped})
 
 
