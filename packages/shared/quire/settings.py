@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     quire_ocr_threads: int = Field(0, ge=0)
     # GOT-OCR 2.0.
     quire_got_model_dir: Path | None = None
+    # Where models are downloaded from, and whether nothing may be.
+    hf_endpoint: str = "https://huggingface.co"
+    hf_hub_offline: bool = False
     quire_got_max_tokens: int = Field(4096, gt=0, le=30_000)
 
     # Limits on input, checked before memory is spent.

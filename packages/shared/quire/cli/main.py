@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from quire.cli import documents, keys, local
+from quire.cli import documents, keys, local, models
 from quire.cli.exit_codes import ExitCode, exit_code_of
 from quire.cli.output import JsonOption, print_error
 from quire.errors import QuireError
@@ -31,6 +31,7 @@ app.command()(documents.cancel)
 app.command()(documents.retry)
 app.command()(documents.delete)
 app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
 
 
 @app.command()

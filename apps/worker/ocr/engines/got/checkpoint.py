@@ -19,7 +19,7 @@ VARIABLE: Final = "QUIRE_GOT_MODEL_DIR"
 
 _DOWNLOAD: Final = "`quire models download --engine got` fetches it"
 # Either of each: what `transformers` has called its files over time.
-_FILES: Final = (
+FILES: Final = (
     ("config.json",),
     ("tokenizer.json",),
     ("processor_config.json", "preprocessor_config.json"),
@@ -52,7 +52,7 @@ def check(directory: Path) -> None:
         raise EngineUnavailable(
             f"GOT-OCR 2.0 needs its checkpoint, and there is no directory {directory}: {_DOWNLOAD}, or set {VARIABLE}."
         )
-    missing = [" or ".join(names) for names in _FILES if not any((directory / name).is_file() for name in names)]
+    missing = [" or ".join(names) for names in FILES if not any((directory / name).is_file() for name in names)]
     if missing:
         raise EngineUnavailable(f"{directory} has no {', '.join(missing)}: the checkpoint is incomplete. {_DOWNLOAD}.")
     try:
