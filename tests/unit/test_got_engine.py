@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -158,6 +159,20 @@ def test_the_end_of_a_message_ends_an_answer(model: Path, engine: GotEngine, cap
     stopping._loaded = replace(loaded, end_ids=[*range(len(loaded.processor.tokenizer))])
     assert len(stopping.transcribe(noise(1))[0]) < len(text)
     assert not caplog.text
+
+
+@with_torch
+def test_nobody_is_asked_for_anything(model: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+
+    def refuse(_: socket.socket, address: Any) -> None:
+        asked.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *name, **_: refuse(socket.socket(), name))
+    assert got(model).transcribe(noise(1))
+    assert asked == []
 
 
 @with_torch

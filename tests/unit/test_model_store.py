@@ -49,7 +49,7 @@ def hub() -> Iterator[ModelHub]:
 
 @pytest.fixture
 def settings(hub: ModelHub, tmp_path: Path) -> Settings:
-    return Settings(hf_endpoint=hub.url, quire_model_dir=tmp_path / "models")
+    return Settings(hf_endpoint=hub.url, hf_hub_offline=False, quire_model_dir=tmp_path / "models")
 
 
 def got(settings: Settings) -> Model:
@@ -255,6 +255,7 @@ def test_the_models_of_the_wheel_are_those_of_the_table(tmp_path: Path, monkeypa
 @pytest.fixture
 def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", settings.hf_endpoint)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("QUIRE_MODEL_DIR", str(settings.quire_model_dir))
     monkeypatch.setenv("QUIRE_OCR_ENGINE", "got")
 

@@ -124,8 +124,8 @@ def load(settings: Settings, threads: int) -> Loaded:
 
 
 def _packages() -> tuple[Any, Any]:
-    # Everything is read from a directory: a library that looked elsewhere would only wait for the network.
-    set_default_environment(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    # A worker's processes are forked; its threads are those of torch.
+    set_default_environment(TOKENIZERS_PARALLELISM="false")
     try:
         import torch
         import transformers
