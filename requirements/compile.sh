@@ -13,6 +13,8 @@ compile ${UPGRADE:-} requirements/dev.in -o requirements.txt
 compile apps/api/requirements.in -c requirements.txt -o apps/api/requirements.txt
 compile apps/worker/requirements.in -c requirements.txt -o apps/worker/requirements.txt
 compile apps/worker/requirements-default.in -c requirements.txt -o apps/worker/requirements-default.txt
+# Beside one of the others, for GOT-OCR 2.0 alone: on Linux torch comes with CUDA, and nobody else installs it.
+compile apps/worker/requirements-got.in -c requirements.txt -o apps/worker/requirements-got.txt
 # The GPU image brings its own paddlepaddle-gpu and onnxruntime-gpu: their wheels depend on the CUDA version.
 compile apps/worker/requirements.in -c requirements.txt --no-emit-package paddlepaddle --no-emit-package onnxruntime \
   -o apps/worker/requirements-gpu.txt

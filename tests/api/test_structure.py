@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from ocr.engines import PageContent, ReadRequest
 from quire.contracts import PageText, PageTransform
+from quire.pages import PageImage
 from tests.integration.page_flow_bench import Bench
 from tests.integration.test_structured_pages import TRANSFORM, BlocksEngine
 from tests.pdfs import write_scanned_pdf
@@ -98,3 +101,26 @@ def test_structure_of_a_text_layer_alone_is_refused(client: httpx.Client):
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_payload")
     answer = client.post(f"{DOCUMENTS}/import", json={"key": "a", **data})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+class WriterEngine(BlocksEngine):
+    """Writes down what a page says and knows no places, as GOT-OCR 2.0 does."""
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        return [PageContent((), text="Total\n5 €", markdown="**Total**\n5 €") for _ in images]
+
+
+def test_a_page_without_places_comes_back_in_every_form(client: httpx.Client, replicas_bench: Bench, tmp_path: Path):
+    file = {"file": ("scan.pdf", write_scanned_pdf(tmp_path / "scan.pdf", 1).read_bytes())}
+    document_id = client.post(DOCUMENTS, files=file).json()["id"]
+    replicas_bench.with_engine(WriterEngine()).work(UUID(document_id))
+    document = f"{DOCUMENTS}/{document_id}"
+    page = client.get(f"{document}/pages/1").json()
+    assert (page["text"], page["markdown"]) == ("Total\n5 €", "**Total**\n5 €")
+    assert (page["detections"], page["words"], page["blocks"], page["confidence"]) == ([], [], None, None)
+    texts = {"txt": "Total\n5 €", "md": "**Total**\n5 €", "json": "**Total**"}
+    for name in ("txt", "md", "json", "hocr", "alto", "pdf", "tables-html", "tables-csv", "tables-xlsx"):
+        answer = client.get(f"{document}/export/{name}")
+        assert answer.status_code == 200, answer.text
+        assert texts.get(name, "").encode() in answer.content, name
+    assert client.get(f"{document}/export/overlay", params={"page": 1}).status_code == 200

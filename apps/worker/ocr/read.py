@@ -63,7 +63,7 @@ class ReadOptions:
     @property
     def request(self) -> ReadRequest:
         """What an engine is asked for."""
-        return ReadRequest(self.languages, self.textline_orientation)
+        return ReadRequest(self.languages, self.textline_orientation, self.mode)
 
     @property
     def uses_text_layers(self) -> bool:

@@ -235,6 +235,19 @@ class EngineUnavailable(QuireError):
     code = "engine_unavailable"
 
 
+class ModelsUnreachable(QuireError):
+    """Where models are to be downloaded from does not answer, or does not have them."""
+
+    code = "models_unreachable"
+    retryable = True
+
+
+class ModelDamaged(QuireError):
+    """A model's files are not those that were published."""
+
+    code = "model_damaged"
+
+
 # --- Study aids -------------------------------------------------------------------------------------------------------
 
 

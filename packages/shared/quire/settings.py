@@ -64,12 +64,19 @@ class Settings(BaseSettings):
     paddleocr_pipeline_config: Path | None = None
     # The worker knows which there are.
     quire_ocr_engine: str | None = Field(None, pattern=r"^[a-z][a-z0-9_-]*$")
+    ocr_engine: str | None = Field(None, pattern=r"^[a-z][a-z0-9_-]*$")
     quire_ocr_preset: Literal["fast", "balanced", "accurate"] = "balanced"
     quire_gpu_provider: Literal["cuda", "tensorrt"] = "cuda"
     quire_cpu_engine: Literal["onnxruntime", "paddle"] = "onnxruntime"
     quire_models: Literal["bundled", "download"] | None = None
     quire_model_dir: Path = Path(".quire/models")
     quire_ocr_threads: int = Field(0, ge=0)
+    # GOT-OCR 2.0.
+    quire_got_model_dir: Path | None = None
+    # Where models are downloaded from, and whether nothing may be.
+    hf_endpoint: str = "https://huggingface.co"
+    hf_hub_offline: bool = False
+    quire_got_max_tokens: int = Field(4096, gt=0, le=30_000)
 
     # Limits on input, checked before memory is spent.
     quire_max_bytes: int = Field(200 * MIB, gt=0)

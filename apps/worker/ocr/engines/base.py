@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from quire.contracts import Block, Box, PageTransform
+from quire.contracts import Block, Box, Mode, PageTransform
 from quire.pages import PageImage
 
 
@@ -42,6 +42,7 @@ class ReadRequest:
 
     languages: tuple[str, ...]
     textline_orientation: bool = False
+    mode: Mode = "text"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class PageEngine(Protocol):
     """An `OcrEngine` that says more of a page than its lines.
 
     `recognize` is what parts of pages are read with. An engine that knows no places gives one line around everything.
+    One that answers mode structure itself, so that PP-StructureV3 is not asked, has `formats_pages = True` as well.
     """
 
     name: str

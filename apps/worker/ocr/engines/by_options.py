@@ -62,7 +62,7 @@ class Engines:
 
     def for_options(self, options: EngineOptions) -> OcrEngine:
         """The engine that reads a document with these options. It is loaded when it reads."""
-        engine: OcrEngine = self._structure if options.mode == "structure" else self._text
+        engine: OcrEngine = self._text if options.mode == "text" or self._text_formats else self._structure
         if not (options.doc_orientation or options.doc_unwarping):
             return engine
         from ocr.preparation.engine import PreparingEngine
@@ -70,6 +70,11 @@ class Engines:
         return PreparingEngine(
             engine, self._preparation, orientation=options.doc_orientation, flattening=options.doc_unwarping
         )
+
+    @property
+    def _text_formats(self) -> bool:
+        """Whether the engine of text answers mode structure: it can, and nobody has set PP-StructureV3 up."""
+        return getattr(self._text, "formats_pages", False) and self._settings.paddleocr_pipeline_config is None
 
     @cached_property
     def _structure(self) -> PageEngine:

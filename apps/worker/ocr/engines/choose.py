@@ -12,6 +12,7 @@ from quire.settings import Settings
 # Every engine: what `QUIRE_OCR_ENGINE` calls it, and where its class is, which takes settings and a number of threads.
 # They are imported when they are chosen: each has libraries of its own.
 ENGINES: Final[dict[str, str]] = {
+    "got": "ocr.engines.got:GotEngine",
     "lean": "ocr.engines.lean:LeanEngine",
     "paddleocr": "ocr.engines.paddle:PaddleEngine",
 }
@@ -36,12 +37,13 @@ def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
 
 
 def engine_name(settings: Settings) -> str:
-    """`QUIRE_OCR_ENGINE`, else `paddleocr` where a setting asks for what only PaddleOCR has, else `lean`.
+    """`QUIRE_OCR_ENGINE` or `OCR_ENGINE`, else `paddleocr` where a setting asks for what only it has, else `lean`.
 
     Only PaddleOCR runs on Paddle itself, downloads models, has its plugin for inference and turns single lines upright.
     """
-    if settings.quire_ocr_engine is not None:
-        return settings.quire_ocr_engine
+    named = settings.quire_ocr_engine or settings.ocr_engine
+    if named is not None:
+        return named
     needs_paddle = (
         settings.uses_gpu
         or settings.quire_cpu_engine == "paddle"

@@ -16,6 +16,7 @@ _SIGNS: Final = (
     "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED
     "bad allocation",
     "bad_alloc",
+    "can't allocate memory",  # torch on the host
     "failed to allocate",
     "out of memory",
     "resource exhausted",

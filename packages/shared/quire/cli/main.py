@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from quire.cli import burst, documents, keys, local, study, workers
+from quire.cli import burst, documents, keys, local, models, study, workers
 from quire.cli.exit_codes import ExitCode, exit_code_of
 from quire.cli.output import JsonOption, print_error
 from quire.errors import QuireError
@@ -34,6 +34,7 @@ app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.add_typer(burst.app, name="burst")
 app.add_typer(workers.app, name="workers")
+app.add_typer(models.app, name="models")
 
 
 @app.command()

@@ -56,6 +56,11 @@ def script_of(languages: Sequence[str], *, own_model: bool = False) -> Script:
     return "all"
 
 
+def languages() -> tuple[str, ...]:
+    """PaddleOCR's codes of the languages that PP-OCRv6 reads."""
+    return tuple(sorted(_LATIN | _CHINESE_AND_JAPANESE))
+
+
 def classes_of(script: Script, characters: Sequence[str]) -> list[int]:
     """Indices of the recogniser's classes that belong to a script set; the blank, class 0, always does."""
     return [0, *(index for index, text in enumerate(characters) if index and (script == "all" or _is_latin(text)))]

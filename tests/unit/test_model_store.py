@@ -1,0 +1,300 @@
+"""`quire models`: what there is, downloads from a real HTTP server that breaks off and lies, and checksums."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocr import prepare
+from ocr.engines import models
+from ocr.engines.got import checkpoint
+from ocr.model_store import catalogue, checksums
+from ocr.model_store.__main__ import main
+from ocr.model_store.catalogue import Model
+from ocr.model_store.checksums import SUMS, parse_sums, verify
+from ocr.model_store.fetching import fetch
+from quire.cli.checkout import worker_command
+from quire.errors import EngineUnavailable, InvalidPayload, ModelDamaged, ModelsUnreachable
+from quire.settings import Settings
+from tests.model_hub import ModelHub, serving
+
+WEIGHTS = bytes(range(97, 123)) * 4000
+REPOSITORY = "stepfun-ai/GOT-OCR-2.0-hf"
+
+
+def files() -> dict[str, bytes]:
+    return {
+        "config.json": b'{"model_type": "got_ocr2"}',
+        "tokenizer.json": b"{}" * 600,
+        "preprocessor_config.json": b"{}",
+        "model.safetensors": WEIGHTS,
+        "README.md": b"# GOT",
+        "modeling.py": b"import os",
+    }
+
+
+@pytest.fixture
+def hub() -> Iterator[ModelHub]:
+    with serving(ModelHub({REPOSITORY: files()})) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(hub: ModelHub, tmp_path: Path) -> Settings:
+    return Settings(hf_endpoint=hub.url, hf_hub_offline=False, quire_model_dir=tmp_path / "models")
+
+
+def got(settings: Settings) -> Model:
+    (model,) = catalogue.find(settings, "got")
+    return model
+
+
+def fetched(settings: Settings, base: str | None = None) -> bool:
+    ((_, was_fetched),) = fetch(settings, [got(settings)], base)
+    return was_fetched
+
+
+def left(settings: Settings) -> set[str]:
+    return {path.name for path in settings.quire_model_dir.iterdir()}
+
+
+def test_a_model_comes_whole_and_once(hub: ModelHub, settings: Settings):
+    assert verify(got(settings)).outcome == "missing"
+    assert fetched(settings)
+    place = settings.quire_model_dir / checkpoint.NAME
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.name != SUMS} == {
+        name: content for name, content in files().items() if Path(name).suffix in (".json", ".safetensors")
+    }
+    checkpoint.check(place)
+    assert verify(got(settings)) == checksums.Verdict("ok", "4 files")
+    hub.asked.clear()
+    assert not fetched(settings)
+    assert hub.asked == []
+    assert left(settings) == {checkpoint.NAME, f".{checkpoint.NAME}.lock"}
+
+
+def test_a_folder_over_http_will_do(hub: ModelHub, settings: Settings):
+    assert fetched(settings.model_copy(update={"hf_hub_offline": True}), f"{hub.url}/folder/")
+    assert verify(got(settings)).outcome == "ok"
+    assert all(path.startswith("/folder/GOT-OCR-2.0-hf/") for path, _ in hub.asked)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_broke_off_goes_on(hub: ModelHub, settings: Settings, ranges: bool):
+    hub.broken_after, hub.ranges = len(WEIGHTS) // 2, ranges
+    with pytest.raises(ModelsUnreachable, match=r"model\.safetensors cannot be reached \(RemoteProtocolError\)"):
+        fetched(settings)
+    assert not got(settings).is_here
+    hub.broken_after = None
+    hub.asked.clear()
+    assert fetched(settings)
+    assert verify(got(settings)).outcome == "ok"
+    # Small files were there already.
+    asked = [(path.rpartition("/")[2], part) for path, part in hub.asked if "/resolve/" in path]
+    assert asked == [("model.safetensors", f"bytes={len(WEIGHTS) // 2}-")]
+
+
+def test_a_download_goes_on_from_another_state_by_beginning_again(hub: ModelHub, settings: Settings):
+    hub.broken_after = len(WEIGHTS) // 2
+    with pytest.raises(ModelsUnreachable):
+        fetched(settings)
+    hub.broken_after = None
+    newer = hub.repositories[REPOSITORY]["model.safetensors"] = WEIGHTS[::-1]
+    del hub.repositories[REPOSITORY]["preprocessor_config.json"]
+    hub.repositories[REPOSITORY]["processor_config.json"] = b"{}"
+    assert fetched(settings)
+    assert (got(settings).place / "model.safetensors").read_bytes() == newer
+    assert not (got(settings).place / "preprocessor_config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_that_is_not_what_was_announced_is_refused(hub: ModelHub, settings: Settings, name: str):
+    hub.altered.add(name)
+    with pytest.raises(ModelDamaged, match=rf"{name} is not the file that its source announces"):
+        fetched(settings)
+    assert not got(settings).is_here
+    hub.altered.clear()
+    assert fetched(settings)
+
+
+def test_a_source_without_a_file_that_is_needed_is_refused(hub: ModelHub, settings: Settings):
+    del hub.repositories[REPOSITORY]["tokenizer.json"]
+    with pytest.raises(ModelDamaged, match=r"has no tokenizer\.json"):
+        fetched(settings)
+    assert not got(settings).is_here
+
+
+@pytest.mark.parametrize("path", ["../outside.json", "/etc/quire.json", "a/../../b.json"])
+def test_a_source_names_no_file_outside_of_the_model(hub: ModelHub, settings: Settings, path: str, tmp_path: Path):
+    hub.repositories[REPOSITORY][path] = b"{}"
+    for base in (None, f"{hub.url}/folder"):
+        with pytest.raises(ModelsUnreachable, match="answered something else"):
+            fetched(settings, base)
+    assert {each.name for each in tmp_path.iterdir()} == {"models"}
+
+
+def test_damage_is_found_and_mended(settings: Settings):
+    fetched(settings)
+    weights = got(settings).place / "model.safetensors"
+    weights.write_bytes(WEIGHTS[:-1] + b"?")
+    assert verify(got(settings)) == checksums.Verdict("damaged", "model.safetensors is not what was published")
+    assert fetched(settings)
+    assert weights.read_bytes() == WEIGHTS
+    weights.unlink()
+    assert verify(got(settings)).outcome == "missing"
+    assert fetched(settings)
+
+
+def test_a_directory_that_was_not_downloaded_is_left_alone(settings: Settings):
+    place = got(settings).place
+    place.mkdir(parents=True)
+    (place / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(EngineUnavailable, match=r"was not downloaded\. Move it away"):
+        fetched(settings)
+    for name, content in files().items():
+        (place / name).write_bytes(content)
+    assert verify(got(settings)).outcome == "unknown"
+    assert not fetched(settings)
+    assert (place / "mine.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_several_that_download_at_once_fetch_once(hub: ModelHub, settings: Settings):
+    outcomes: list[bool] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(fetched(settings))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False, False, False, True]
+    assert sum(path.endswith("/model.safetensors") for path, _ in hub.asked) == 1
+
+
+def test_nobody_there_nothing_there_and_not_allowed_are_errors_with_a_remedy(hub: ModelHub, settings: Settings):
+    away = settings.model_copy(update={"hf_endpoint": "http://127.0.0.1:9"})
+    with pytest.raises(ModelsUnreachable, match=r"cannot be reached \(ConnectError\).*--from URL.*copy the model"):
+        fetched(away)
+    hub.repositories.clear()
+    with pytest.raises(ModelsUnreachable, match="answered 404"):
+        fetched(settings)
+    with pytest.raises(ModelsUnreachable, match="HF_HUB_OFFLINE forbids"):
+        fetched(settings.model_copy(update={"hf_hub_offline": True}))
+
+
+@pytest.mark.parametrize("text", ["", "abc  file", f"{'0' * 64}  ../file", f"{'g' * 64}  file", f"{'0' * 64}"])
+def test_sums_that_are_none_are_refused(text: str):
+    with pytest.raises(ValueError, match=r"no line of|no path below|empty"):
+        parse_sums(text)
+
+
+def test_sums_are_as_sha256sum_writes_them():
+    assert parse_sums(f"{'0' * 64} *./a/b\n\n{'A' * 64}  c d\n") == {"a/b": "0" * 64, "c d": "a" * 64}
+
+
+# --- What there is
+
+
+def test_every_engine_and_language_has_its_models(tmp_path: Path):
+    settings = Settings(quire_model_dir=tmp_path)
+    found = catalogue.find(settings)
+    assert {model.engine for model in found} == set(catalogue.ENGINES)
+    assert len(catalogue.paddle_languages()) == 112
+    for language in catalogue.paddle_languages():
+        names = [model.name for model in found if model.engine == "paddleocr" and language in model.languages]
+        assert names == list(models.names_for(language)), language
+    # Kannada's are for Paddle only.
+    assert {model.repository for model in catalogue.find(settings, "paddleocr", "ka")} == {
+        "PaddlePaddle/PP-OCRv3_mobile_det",
+        "PaddlePaddle/ka_PP-OCRv3_mobile_rec",
+    }
+    assert [model.name for model in catalogue.find(settings, "lean", "de")] == [
+        "PP-OCRv6_det_small.onnx",
+        "PP-OCRv6_rec_small.onnx",
+    ]
+    with pytest.raises(InvalidPayload, match="reads 'tlh'"):
+        catalogue.find(settings, "lean", "tlh")
+    with pytest.raises(InvalidPayload, match="no engine 'abacus'"):
+        catalogue.find(settings, "abacus")
+
+
+def test_what_the_settings_need(tmp_path: Path):
+    def names(**more: Any) -> list[str]:
+        return [model.name for model in catalogue.needed(Settings(quire_model_dir=tmp_path, **more))]
+
+    bundled = ["PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"]
+    assert names() == names(quire_ocr_engine="paddleocr") == bundled
+    assert names(quire_models="download") == ["PP-OCRv6_medium_det", "PP-OCRv6_medium_rec"]
+    assert names(ocr_engine="got") == [checkpoint.NAME]
+
+
+def test_the_models_of_the_wheel_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = Settings(quire_model_dir=tmp_path)
+    assert [verify(model).outcome for model in catalogue.find(settings, "lean")] == ["ok", "ok"]
+    wheel = shutil.copytree(models.wheel_models(), tmp_path / "wheel")
+    (wheel / models.BUNDLED_DETECTION[1]).write_bytes(b"damaged")
+    monkeypatch.setattr(models, "wheel_models", lambda: wheel)
+    detection, recognition = catalogue.find(settings, "lean")
+    assert (verify(detection).outcome, verify(recognition).outcome) == ("damaged", "ok")
+    with pytest.raises(ModelDamaged, match="Install the package"):
+        list(fetch(settings, [detection]))
+    (wheel / models.BUNDLED_DETECTION[1]).unlink()
+    with pytest.raises(EngineUnavailable, match="Install the package"):
+        list(fetch(settings, [detection]))
+
+
+# --- Commands
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", settings.hf_endpoint)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("QUIRE_MODEL_DIR", str(settings.quire_model_dir))
+    monkeypatch.setenv("QUIRE_OCR_ENGINE", "got")
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_commands_say_what_they_found(hub: ModelHub, settings: Settings, capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main([*arguments, "--json"])
+        captured = capsys.readouterr()
+        outcome = json.loads(captured.out)["outcome"] if captured.out else ""
+        return status, outcome, captured.err
+
+    assert run("list", "--engine", "got") == (0, "missing", "")
+    assert run("verify", "--engine", "got") == (1, "missing", "")
+    assert run("download") == (0, "fetched", "")
+    assert run("download") == (0, "here", "")
+    assert run("verify", "--engine", "got") == (0, "ok", "")
+    (got(settings).place / "config.json").write_text("{}", encoding="utf-8")
+    assert run("verify", "--engine", "got") == (1, "damaged", "")
+    hub.repositories.clear()
+    status, _, error = run("download")
+    assert (status, error.startswith("quire: models_unreachable: ")) == (3, True)
+    assert main(["list", "--engine", "got"]) == 0
+    assert "GOT-OCR-2.0-hf" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_image_fetches_what_its_engine_needs(settings: Settings, capsys: pytest.CaptureFixture[str]):
+    assert prepare.main() == 0
+    assert capsys.readouterr().out.strip() == str(settings.quire_model_dir)
+    assert verify(got(settings)).outcome == "ok"
+
+
+@pytest.mark.usefixtures("environment")
+def test_quire_models_is_that_command(hub: ModelHub):
+    command, environment = worker_command("quire.cli.main", "models", "download", "--from", f"{hub.url}/folder")
+    run = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout.split()[:3]) == (0, ["fetched", "got", "GOT-OCR-2.0-hf"])
+    command[-1] = "http://127.0.0.1:9"
+    shutil.rmtree(Path(os.environ["QUIRE_MODEL_DIR"]))
+    run = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr.startswith("quire: models_unreachable: ")) == (3, True)
