@@ -78,6 +78,8 @@ def test_only_servers_that_may_come_back_are_worth_another_try():
         "broker_unreachable",
         "runpod_unreachable",
         "runpod_no_capacity",
+        # The hub that models are fetched from.
+        "models_unreachable",
         # Not a server: the worker that was told to stop. The next one reads it.
         "worker_stopped",
     }
