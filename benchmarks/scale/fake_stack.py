@@ -37,7 +37,7 @@ class FakeStack:
 
     stack: Stack
     engine: Engine
-    submit: Callable[[NewDocument], None]
+    submit: Callable[[NewDocument], object]
 
     def store(self, pages: int) -> str:
         """Write a PDF of so many pages where the workers find it; its key."""

@@ -32,8 +32,8 @@ class Stream:
         self.is_closed = False
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=60)
-        # Of version 1.0: a body that is not in chunks and lasts as long as the connection.
-        request = f"GET /api/v1/documents/{document_id}/events HTTP/1.0\r\nHost: localhost\r\n"
+        # The end of the body is that of the connection. The lengths of chunks are lines that no field begins with.
+        request = f"GET /api/v1/documents/{document_id}/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         if last_event_id is not None:
             request += f"Last-Event-ID: {last_event_id}\r\n"
         self._socket.sendall(f"{request}\r\n".encode())

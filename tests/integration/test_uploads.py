@@ -47,7 +47,7 @@ def clear_caches() -> None:
 
 def upload(store: FolderStore) -> UUID:
     stored = uploads.store_upload(io.BytesIO(CONTENT), "a.pdf", OcrOptions(), get_settings(), store)
-    return uploads.submit_upload(stored, store)
+    return uploads.submit_upload(stored, store).id
 
 
 def files(store: FolderStore) -> list[Path]:

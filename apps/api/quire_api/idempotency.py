@@ -14,6 +14,7 @@ from quire import jobs
 from quire.database import idempotency
 from quire.database.documents import NewDocument
 from quire.database.engine import transaction
+from quire.database.tables import Document
 from quire.errors import IdempotencyConflict
 
 
@@ -51,28 +52,35 @@ class RequestKey:
         return found.document_id
 
 
+@dataclass(frozen=True)
+class AcceptedDocument:
+    """The id of an accepted document; and the document as it was accepted, unless an earlier request had made it."""
+
+    id: UUID
+    document: Document | None = None
+
+
 class _UsedMeanwhile(Exception):
     """An equal request was faster."""
 
 
-def submit_once(new: NewDocument, request_key: RequestKey | None) -> UUID:
-    """Submit a document, unless an equal request has made one; the id of that document.
+def submit_once(new: NewDocument, request_key: RequestKey | None) -> AcceptedDocument:
+    """Submit a document, unless an equal request has made one: then it is that document.
 
     Raises:
         IdempotencyConflict: the key was used for something else.
         DatabaseUnreachable: it was not accepted.
     """
     if request_key is None:
-        jobs.submit(new)
-        return new.id
+        return AcceptedDocument(new.id, jobs.submit(new))
 
     def claim(session: Session) -> None:
         if not idempotency.claim(session, request_key.owner, request_key.key, request_key.request_hash, new.id):
             raise _UsedMeanwhile
 
     try:
-        jobs.submit(new, also=claim)
+        return AcceptedDocument(new.id, jobs.submit(new, also=claim))
     except _UsedMeanwhile:
+        earlier = request_key.earlier()
         # None only if that document was deleted since: then this request is the first again.
-        return request_key.earlier() or submit_once(new, request_key)
-    return new.id
+        return submit_once(new, request_key) if earlier is None else AcceptedDocument(earlier)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from quire.contracts import OcrOptions, Priority, StudyRequest
 from quire.database.documents import NewDocument
@@ -15,7 +15,7 @@ from quire.scratch import scratch_folder
 from quire.settings import Settings
 from quire.storage import ObjectStore
 from quire.storage.base import is_quires_own, refuse_oversize
-from quire_api.idempotency import RequestKey, submit_once
+from quire_api.idempotency import AcceptedDocument, RequestKey, submit_once
 from quire_api.uploads import store_upload, submit_upload
 
 
@@ -31,8 +31,8 @@ def accept_object(
     follow_ups: Sequence[StudyRequest] = (),
     may_name_uploads: bool,
     request_key: RequestKey | None,
-) -> UUID:
-    """Submit an object that is in the store, where it stays; the document's id.
+) -> AcceptedDocument:
+    """Submit an object that is in the store, where it stays.
 
     Uploads, and what was made from documents, may be named only where all of them are the caller's.
 
@@ -45,7 +45,7 @@ def accept_object(
     readable = settings.readable_bucket(bucket)
     earlier = request_key and request_key.earlier()
     if earlier:
-        return earlier
+        return AcceptedDocument(earlier)
     found = store.head(readable, key)
     refuse_oversize(found.size, settings.quire_max_bytes)
     new = NewDocument(
@@ -72,8 +72,8 @@ def accept_url(
     priority: Priority,
     follow_ups: Sequence[StudyRequest] = (),
     request_key: RequestKey | None,
-) -> UUID:
-    """Fetch what is at a URL and accept it as an upload; the document's id.
+) -> AcceptedDocument:
+    """Fetch what is at a URL and accept it as an upload.
 
     Raises:
         AddressNotAllowed, FetchFailed, TooLarge: it was not fetched.
@@ -82,7 +82,7 @@ def accept_url(
     """
     earlier = request_key and request_key.earlier()
     if earlier:
-        return earlier
+        return AcceptedDocument(earlier)
     with scratch_folder(settings) as folder:
         target = folder / "fetched"
         fetch_to(url, target, settings.quire_max_bytes, settings)

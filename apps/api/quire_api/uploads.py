@@ -21,7 +21,7 @@ from quire.errors import StorageError
 from quire.settings import Settings
 from quire.storage import ObjectStore
 from quire.storage.base import CHUNK_BYTES, UPLOADS, refuse_oversize
-from quire_api.idempotency import RequestKey, submit_once
+from quire_api.idempotency import AcceptedDocument, RequestKey, submit_once
 
 # What a multipart body has besides the file: boundaries, headers, small fields.
 _FORM_OVERHEAD: Final = 64 * 1024
@@ -125,28 +125,28 @@ def store_upload(
     return StoredUpload(new, request_key, earlier)
 
 
-def submit_upload(stored: StoredUpload, store: ObjectStore) -> UUID:
-    """Submit a stored upload as a document; its id. Its file is deleted where that is refused.
+def submit_upload(stored: StoredUpload, store: ObjectStore) -> AcceptedDocument:
+    """Submit a stored upload as a document. Its file is deleted where that is refused.
 
     Raises:
         IdempotencyConflict: the key of the request was used for another one meanwhile.
         DatabaseUnreachable: it could not be accepted.
     """
     if stored.earlier is not None:
-        return stored.earlier
+        return AcceptedDocument(stored.earlier)
     new = stored.new
     try:
-        accepted = submit_once(new, stored.request_key)
+        submitted = submit_once(new, stored.request_key)
     except Exception:
         # The answer to a commit can be lost. Where Postgres does not say, the file stays: the document may be there.
         if _accepted(new.id):
-            return new.id
+            return AcceptedDocument(new.id)
         # Nobody will ask for it: the caller gets no id.
         _delete(store, new)
         raise
-    if accepted != new.id:
+    if submitted.id != new.id:
         _delete(store, new)
-    return accepted
+    return submitted
 
 
 def _delete(store: ObjectStore, new: NewDocument) -> None:

@@ -17,6 +17,7 @@ from quire import tasks
 from quire.contracts import OcrPayload, StudyAidResult, StudyKind, WebhookPayload
 from quire.database import artifacts, documents, turns, webhooks
 from quire.database.engine import statements, transaction
+from quire.database.tables import Document
 from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
 from quire.queues import lists_of_queue
@@ -75,12 +76,14 @@ def count_tickets() -> int:
 @tracing.traced("submit")
 def submit(
     new: documents.NewDocument, database: Engine | None = None, *, also: Callable[[Session], None] = lambda _: None
-) -> None:
+) -> Document | None:
     """Accept a document whose bytes are in storage: commit its row, and issue tickets for those whose turn it is.
 
     `also` is done in the same transaction; where it raises, nothing is accepted.
 
     With Redis down, or `QUIRE_DISPATCH_WINDOW` tickets in it, the document is accepted all the same and waits.
+
+    Returned is the document as it was accepted, of no session; None if its id was there already.
 
     Raises:
         DatabaseUnreachable: it was not accepted.
@@ -88,10 +91,14 @@ def submit(
     tracing.annotate({"quire.document_id": str(new.id), "quire.priority": new.priority})
     room = _room()
     with transaction(database) as session:
-        documents.create(session, new)
+        document = documents.create(session, new)
         also(session)
         tickets = turns.take_waiting(session, most=min(room, _DISPATCHED_AT_ONCE))
+    if document is not None and any(ticket.document_id == new.id for ticket in tickets):
+        # The time of a transaction is that of its beginning, for all its statements.
+        document.dispatched_at = document.created_at
     _issue_all(tickets)
+    return document
 
 
 def dispatch(database: Engine | None = None, *, most: int = _DISPATCHED_AT_ONCE) -> None:

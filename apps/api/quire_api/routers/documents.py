@@ -33,7 +33,7 @@ from quire.storage import get_store
 from quire_api import problems
 from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota, require_token_quota
 from quire_api.document_view import DocumentView, document_view, document_view_now
-from quire_api.idempotency import RequestKey
+from quire_api.idempotency import AcceptedDocument, RequestKey
 from quire_api.imports import accept_object, accept_url
 from quire_api.own_threads import FETCHES, SUBMISSIONS
 from quire_api.uploads import StoredUpload, digest_of, store_upload, submit_upload
@@ -179,7 +179,7 @@ def _store(file: UploadFile, options: ReadingOptions, caller: Caller, idempotenc
 
 
 def _submit(stored: StoredUpload, caller: Caller) -> DocumentView:
-    return _view(submit_upload(stored, get_store()), caller)
+    return _view_of(submit_upload(stored, get_store()), caller)
 
 
 @router.post("/import", status_code=202, summary="Read a stored object or an address")
@@ -200,7 +200,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
     settings, store, options = get_settings(), get_store(), source.ocr_options()
     request_key = RequestKey.of(owner, idempotency_key, source)
     if source.url is not None:
-        document_id = accept_url(
+        submitted = accept_url(
             source.url,
             options,
             settings,
@@ -212,7 +212,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
         )
     else:
         assert source.key is not None
-        document_id = accept_object(
+        submitted = accept_object(
             source.key,
             source.bucket,
             options,
@@ -224,7 +224,7 @@ def _import(source: Import, caller: Caller, idempotency_key: str | None) -> Docu
             may_name_uploads=caller.owner is None,
             request_key=request_key,
         )
-    return _view(document_id, caller)
+    return _view_of(submitted, caller)
 
 
 @router.get("", summary="List documents")
@@ -287,6 +287,13 @@ def delete(document_id: UUID, caller: CurrentCaller) -> None:
 
 def _with_zone(time: datetime | None) -> datetime | None:
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def _view_of(submitted: AcceptedDocument, caller: Caller) -> DocumentView:
+    if submitted.document is None:
+        return _view(submitted.id, caller)
+    with statements() as session:
+        return document_view_now(session, submitted.document)
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:

@@ -63,7 +63,7 @@ def submit(submission: Submission, caller: CurrentCaller, idempotency_key: Idemp
     if submission.follow_ups:
         require_token_quota(caller)
     owner = owner_of(submission.owner, caller)
-    call_id = accept_object(
+    accepted = accept_object(
         submission.key,
         submission.bucket,
         submission.ocr_options(),
@@ -75,7 +75,7 @@ def submit(submission: Submission, caller: CurrentCaller, idempotency_key: Idemp
         may_name_uploads=caller.owner is None,
         request_key=RequestKey.of(owner, idempotency_key, submission),
     )
-    return Submitted(call_id=call_id)
+    return Submitted(call_id=accepted.id)
 
 
 @router.get("/result/{call_id}", response_model=OcrResult, responses=_RESPONSES, summary="Ask for a result")

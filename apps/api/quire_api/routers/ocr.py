@@ -98,7 +98,7 @@ def process(
         owner=owner_of(owner, caller),
         priority=priority,
     )
-    return Accepted(task_id=submit_upload(stored, get_store()))
+    return Accepted(task_id=submit_upload(stored, get_store()).id)
 
 
 @router.get("/results/{task_id}", response_model_exclude_none=True)

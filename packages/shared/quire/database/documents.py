@@ -64,7 +64,7 @@ _CREATE = (
     postgresql.insert(_DOCUMENTS)
     .values(turn=text(NEXT_TURN), dispatched_at=text("CASE WHEN CAST(:has_ticket AS boolean) THEN now() END"))
     .on_conflict_do_nothing(index_elements=[_DOCUMENTS.c.id])
-    .returning(_DOCUMENTS.c.id)
+    .returning(*_DOCUMENTS.c)
 )
 
 
@@ -104,10 +104,11 @@ class Plan:
     fingerprint: str | None = None
 
 
-def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> bool:
-    """Insert a document as `queued`; False if its id is there already, which leaves that one as it is.
+def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> Document | None:
+    """Insert a document as `queued`; None if its id is there already, which leaves that one as it is.
 
-    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`.
+    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`. What is returned has the values
+    of the row and belongs to no session.
     """
     others = ("options", "priority", "follow_ups")
     row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in others}
@@ -121,11 +122,12 @@ def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> b
         "options_hash": new.options.digest(),
         "traceparent": tracing.traceparent(),
     }
-    created = session.execute(_CREATE, row).first() is not None
-    if created:
-        for request in new.follow_ups:
-            artifacts.request(session, new.id, request)
-    return created
+    created = session.execute(_CREATE, row).mappings().first()
+    if created is None:
+        return None
+    for request in new.follow_ups:
+        artifacts.request(session, new.id, request)
+    return Document(**created)
 
 
 def get(session: Session, document_id: UUID) -> Document | None:

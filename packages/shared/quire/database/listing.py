@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, text, tuple_
+from sqlalchemy import URL, Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from quire.contracts import DocumentStatus
@@ -19,20 +20,19 @@ from quire.errors import InvalidPayload
 # Positions are counted no further: who is that far back learns nothing from the number.
 FURTHEST: Final = 1000
 
-# Documents that nobody has opened and that have a ticket: no more than the dispatch window.
-_DISPATCHED_BEFORE = text(f"""
-    SELECT count(*) FROM (
+# Documents that nobody has opened and that have a ticket, no more than the dispatch window; and before one that has
+# none those that wait.
+_BEFORE = text(f"""
+    SELECT (SELECT count(*) FROM (
         SELECT FROM documents
         WHERE ({DISPATCHED}) AND status = 'queued'
           AND (CAST(:dispatched_at AS timestamptz) IS NULL OR dispatched_at < :dispatched_at)
-        LIMIT {FURTHEST}) before
-""")
-
-_WAITING_BEFORE = text(f"""
-    SELECT count(*) FROM (
+        LIMIT {FURTHEST}) dispatched
+    ) + CASE WHEN CAST(:dispatched_at AS timestamptz) IS NULL THEN (SELECT count(*) FROM (
         SELECT FROM documents
         WHERE {WAITING} AND (priority, turn, created_at) < (:priority, :turn, :created_at)
-        ORDER BY priority, turn, created_at LIMIT {FURTHEST}) before
+        ORDER BY priority, turn, created_at LIMIT {FURTHEST}) waiting
+    ) ELSE 0 END
 """)
 
 # What has ended lately says how fast it goes: seconds that one document took, and seconds between the ends of two.
@@ -44,6 +44,17 @@ _RECENT = text(f"""
           WHERE finished_at > now() - interval '{_RECENT_SECONDS} s' AND started_at IS NOT NULL
           ORDER BY finished_at DESC LIMIT {FURTHEST}) recent
 """)
+# It changes slowly, and is asked for with every document that is accepted or looked at.
+_PACE_SECONDS: Final = 1.0
+
+
+class _Pace(NamedTuple):
+    taken: float
+    apart: float
+
+
+# Of each database the pace, None where nothing tells, and until when that holds (`time.monotonic()`).
+_paces: Final[dict[URL, tuple[float, _Pace | None]]] = {}
 
 
 @dataclass(frozen=True)
@@ -84,10 +95,7 @@ def position_of(session: Session, document: Document) -> int | None:
         "turn": document.turn,
         "created_at": document.created_at,
     }
-    dispatched = int(session.scalar(_DISPATCHED_BEFORE, parameters) or 0)
-    if document.dispatched_at is not None:
-        return dispatched
-    return dispatched + int(session.scalar(_WAITING_BEFORE, parameters) or 0)
+    return int(session.scalar(_BEFORE, parameters) or 0)
 
 
 def seconds_left(session: Session, document: Document, position: int | None) -> float | None:
@@ -102,11 +110,21 @@ def seconds_left(session: Session, document: Document, position: int | None) -> 
 
 
 def _seconds_waiting(session: Session, position: int) -> float | None:
-    recent = session.execute(_RECENT).one()
-    if recent.taken is None:
+    pace = _pace(session)
+    if pace is None:
         return None
     # Where there was too little to do, the time between two ends is that of doing nothing.
-    return round(float(min(recent.taken, recent.apart) * position + recent.taken), 1)
+    return round(min(pace.taken, pace.apart) * position + pace.taken, 1)
+
+
+def _pace(session: Session) -> _Pace | None:
+    database = session.get_bind().engine.url
+    until, pace = _paces.get(database, (0.0, None))
+    if time.monotonic() >= until:
+        recent = session.execute(_RECENT).one()
+        pace = None if recent.taken is None else _Pace(float(recent.taken), float(recent.apart))
+        _paces[database] = (time.monotonic() + _PACE_SECONDS, pace)
+    return pace
 
 
 def _filtered(filters: Filters) -> Select[Document]:
