@@ -58,6 +58,8 @@ _EXHAUSTED = text("""
 """)
 
 
+_EXISTS = text("SELECT 1 FROM documents WHERE id = :document_id")
+
 # Made once, and of the table: for each upload anew, or of the mapped class, it takes several times as long.
 _DOCUMENTS = cast(Table, Document.__table__)
 _CREATE = (
@@ -107,8 +109,8 @@ class Plan:
 def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> Document | None:
     """Insert a document as `queued`; None if its id is there already, which leaves that one as it is.
 
-    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`. What is returned has the values
-    of the row and belongs to no session.
+    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`. What is returned has the row's
+    values and belongs to no session.
     """
     others = ("options", "priority", "follow_ups")
     row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in others}
@@ -137,7 +139,7 @@ def get(session: Session, document_id: UUID) -> Document | None:
 
 def exists(session: Session, document_id: UUID) -> bool:
     """Whether there is a document with this id."""
-    return session.scalar(select(Document.id).where(Document.id == document_id)) is not None
+    return session.scalar(_EXISTS, {"document_id": document_id}) is not None
 
 
 def begin_plan(session: Session, document_id: UUID, *, seconds: float) -> int | None:
