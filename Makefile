@@ -8,19 +8,23 @@ PORT   ?= 8000
 FORMAT ?= text
 JOBS   ?= 2
 
+GOT       := $(VENV)/got
+GOT_TESTS := tests/unit/test_got_engine.py tests/integration/test_got_pages.py
+
 WEB         := apps/api/web
 WEB_SOURCES := $(WEB)/index.html $(WEB)/vite.config.ts $(shell find $(WEB)/src $(WEB)/public -type f)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help web web-if-possible run up ocr test fuzz check format bench bench-peers bench-scale bench-gpu chaos requirements setup clean
+.PHONY: help web web-if-possible run up ocr test got test-got fuzz check format bench bench-peers bench-scale bench-gpu chaos requirements setup clean
 
 help:
 	@echo "make run               start everything, read two samples, keep serving (FILE=… reads that file, PORT=…)"
 	@echo "make web               build the viewer (make run does it, too)"
 	@echo "make ocr FILE=…        read one document and print its text (FORMAT=json: one JSON object a page)"
 	@echo "make test              every test, against real Redis, Postgres and S3 servers"
+	@echo "make test-got          the tests of GOT-OCR 2.0, which need torch: its build for CPUs is fetched once (make got)"
 	@echo "make fuzz              damaged documents at random (ARGS='--cases 20000 --seed 7')"
 	@echo "make check             formatting, lint, types, which package may import which, known vulnerabilities"
 	@echo "make bench             accuracy and speed through the queue and next to other OCR systems"
@@ -33,12 +37,12 @@ help:
 setup: $(VENV)/.installed
 
 # --no-deps: the file is complete, and leaves out two of the three OpenCV builds its packages ask for.
-$(VENV)/.installed: requirements.txt packages/shared/pyproject.toml
+$(VENV)/.installed: requirements.txt requirements/schemas.txt packages/shared/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Quire needs Python 3.11 or newer ($$($(PYTHON) --version 2>&1)). Name one: make run PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) (about 2 GB, once) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.txt -r requirements/schemas.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e packages/shared
 	@touch $@
 
@@ -65,6 +69,18 @@ ocr: setup
 
 test: setup web-if-possible
 	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS) --dist loadfile)
+
+# Beside the environment, not in it: PaddleOCR imports torch wherever it finds it, which takes time and memory.
+got: $(GOT)/.installed
+
+$(GOT)/.installed: apps/worker/requirements-got-cpu.txt | setup
+	@rm -rf $(GOT)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --target $(GOT) -r $< || \
+	  { echo "torch could not be installed. PIP_EXTRA_INDEX_URL=… make got: PyTorch's page on installation names the address of builds for CPUs. Needs Linux on x86-64 and Python 3.11." >&2; exit 1; }
+	@touch $@
+
+test-got: got
+	@PYTHONPATH=$(CURDIR)/$(GOT) $(BIN)/python -m pytest $(if $(TESTS),$(TESTS),-n $(JOBS) --dist loadfile $(GOT_TESTS))
 
 fuzz: setup
 	@PYTHONPATH=apps/worker:packages/shared $(BIN)/python -m tests.fuzz $(ARGS)

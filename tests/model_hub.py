@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,7 +17,11 @@ LARGE = 1000
 
 @dataclass
 class ModelHub:
-    """`repositories`: files by path, by repository. `broken_after`: bytes of a file that one answer has at most."""
+    """`repositories`: files by path, by repository. `broken_after`: bytes of a file that one answer has at most.
+
+    With `pause`, the first file of ten times `LARGE` stops half way: `waiting` is set then, and it goes on when `pause`
+    is.
+    """
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     broken_after: int | None = None
@@ -25,6 +29,14 @@ class ModelHub:
     ranges: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+    pause: threading.Event | None = None
+    waiting: threading.Event = field(default_factory=threading.Event)
+
+    def halfway(self, size: int) -> None:
+        """Wait, where this is the file to wait in."""
+        if self.pause is not None and size >= 10 * LARGE and not self.waiting.is_set():
+            self.waiting.set()
+            self.pause.wait(60)
 
     def answer(self, path: str, byte_range: str | None) -> tuple[int, bytes]:
         """Status and body."""
@@ -71,7 +83,14 @@ def serving(hub: ModelHub) -> Iterator[ModelHub]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             is_file = "/api/" not in self.path and not self.path.endswith("SHA256SUMS")
-            self.wfile.write(body[: hub.broken_after] if is_file else body)
+            body = body[: hub.broken_after] if is_file else body
+            # Whoever asked may have been killed meanwhile.
+            with suppress(ConnectionError):
+                self.wfile.write(body[: len(body) // 2])
+                self.wfile.flush()
+                if is_file:
+                    hub.halfway(len(body))
+                self.wfile.write(body[len(body) // 2 :])
 
         def log_message(self, *_: object) -> None:
             pass

@@ -13,7 +13,16 @@ from PIL import Image, ImageDraw, ImageFont
 from quire.contracts import Block, BlockType, Detection, PageText, Table, TableCell
 from quire.pages import PageImage
 from quire.structure.tables import make_table
-from tests.structure_models import classifier, description, detector, table_structure
+from tests.structure_models import (
+    chart_reader,
+    classifier,
+    classifier_of_red,
+    description,
+    detector,
+    formula_recogniser,
+    seal_detector,
+    table_structure,
+)
 from tests.unit.exported import box
 
 SIZE = (900, 1200)
@@ -90,6 +99,93 @@ def report_models(folder: Path) -> Path:
     for name in ("SLANeXt_wired", "SLANet_plus"):
         table_structure(folder, name, tokens, [[0.1] * 8] * len(tokens))
     return write_config(folder / "PP-StructureV3.yaml")
+
+
+PAPER_SIZE = (800, 1000)
+LATEX = ("E", "=", "m", "c", "^", "{", "2", "}")
+CHART = ("Year | Sales", "\n2024 | 5", "\n2025 | 8")
+# Label, confidence and sides of each part of `paper_image`.
+PAPER_PARTS: tuple[tuple[str, float, float, float, float, float], ...] = (
+    ("header", 0.9, 470, 15, 780, 55),
+    ("paragraph_title", 0.91, 95, 150, 400, 205),
+    ("text", 0.92, 95, 215, 705, 315),
+    ("formula", 0.7, 215, 220, 345, 265),
+    ("formula", 0.93, 195, 335, 505, 395),
+    ("formula_number", 0.8, 595, 340, 660, 390),
+    ("table", 0.97, 2, 2, 406, 126),
+    ("chart", 0.9, 100, 560, 400, 740),
+    ("figure_title", 0.88, 95, 750, 405, 800),
+    ("seal", 0.93, 550, 600, 750, 800),
+    ("footnote", 0.85, 95, 860, 705, 910),
+    ("number", 0.8, 380, 950, 450, 995),
+)
+
+
+def paper_image() -> Image.Image:
+    """A page of a paper: formulas, a table with a cell of two columns, a chart, a seal, a red footnote upside down."""
+    page = Image.new("RGB", PAPER_SIZE, "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(28)
+    draw.text((480, 18), "Journal of Examples", font=font, fill=0)
+    draw.text((100, 153), "2. Method", font=ImageFont.load_default(42), fill=0)
+    for left, top, text in (
+        (100, 225, "We write"), (225, 225, "E=mc2"), (360, 225, "for the energy"), (100, 270, "in every case."),
+        (220, 347, "E = mc2"), (605, 347, "(1)"), (100, 755, "Figure 1: Growth"), (400, 955, "12"),
+    ):  # fmt: skip
+        draw.text((left, top), text, font=font, fill=0)
+    for row, texts in enumerate((("Region", "", "Sum"), ("North", "1", "2"), ("", "", "4"))):
+        for column, text in enumerate(texts):
+            left, top = (4, 144, 264)[column], 4 + 40 * row
+            draw.text((left + 15, top + 2), text, font=font, fill=0)
+    # Found as one line, which goes through two cells.
+    draw.text((40, 82), "South 3100", font=ImageFont.load_default(36), fill=0)
+    for left, top, right in PAPER_CELLS:
+        draw.rectangle((left, top, right, top + 40), outline=0, width=1)
+    for index, height in enumerate((60, 110)):
+        draw.rectangle((150 + 100 * index, 720 - height, 210 + 100 * index, 720), fill=(60, 120, 60))
+    draw.ellipse((555, 605, 745, 795), outline=(0, 0, 160), width=4)
+    draw.text((568, 682), "APPROVED", font=ImageFont.load_default(32), fill=(0, 0, 160))
+    note = Image.new("RGB", (240, 40), "white")
+    ImageDraw.Draw(note).text((5, 2), "in thousands", font=ImageFont.load_default(30), fill=(230, 0, 0))
+    page.paste(note.rotate(180), (100, 865))
+    return page
+
+
+# Left, top and right of each; all are 40 pixels high.
+PAPER_CELLS = (
+    (4, 4, 264), (264, 4, 404), (4, 44, 144), (144, 44, 264), (264, 44, 404), (4, 84, 144), (144, 84, 264),
+    (264, 84, 404),
+)  # fmt: skip
+
+
+def paper_models(folder: Path) -> Path:
+    """Models below `folder`, one of every kind, that see the parts of `paper_image`; the YAML file that has all on."""
+    report_models(folder)
+    labels = {label: index for index, label in enumerate(description("PP-DocLayout_plus-L")["label_list"])}
+    detector(folder, "PP-DocLayout_plus-L", [(labels[each[0]], *each[1:]) for each in PAPER_PARTS])
+    detector(folder, "PP-DocBlockLayout", [(0, 0.9, 1, 1, 790, 990)])
+    cells = [(0, 0.9, left - 2, top - 2, right - 2, top + 38) for left, top, right in PAPER_CELLS]
+    plain_row = ["<tr>", *["<td></td>"] * 3, "</tr>"]
+    tokens = ["<thead>", "<tr>", "<td", ' colspan="2"', ">", "</td>", "<td></td>", "</tr>", "</thead>", "<tbody>"]
+    tokens += [*plain_row, *plain_row, "</tbody>"]
+    for name in ("RT-DETR-L_wired_table_cell_det", "RT-DETR-L_wireless_table_cell_det"):
+        detector(folder, name, cells)
+    for name in ("SLANeXt_wired", "SLANet_plus"):
+        table_structure(folder, name, tokens, [[0.1] * 8] * len(tokens))
+    formula_recogniser(folder, LATEX)
+    seal_detector(folder, (0.38, 0.6))
+    chart_reader(folder, CHART)
+    classifier_of_red(folder, "PP-LCNet_x1_0_textline_ori")
+    path = write_config(
+        folder / "PP-StructureV3.yaml",
+        use_seal_recognition=True, use_formula_recognition=True, use_chart_recognition=True,
+    )  # fmt: skip
+    config = yaml.safe_load(path.read_text())
+    # Files of earlier versions have no model that turns tables.
+    del config["SubPipelines"]["TableRecognition"]["SubModules"]["TableOrientationClassify"]
+    seal = config["SubPipelines"]["SealRecognition"]["SubPipelines"]["SealOCR"]
+    seal["SubModules"]["TextRecognition"]["model_name"] = "PP-OCRv6_small_rec"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
 
 
 def write_config(path: Path, **changed: Any) -> Path:

@@ -29,6 +29,7 @@ NO_ENGINE: Final = 1
 NO_GPU: Final = 3
 
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "gpu.json"
+_ENGINES: Final = ["paddleocr", "lean", "structure", "got"]
 _COLUMNS: Final = ("processes", "batch", "rendered", "pages / s", "GPU busy", "GPU memory")
 
 console = Console(highlight=False, soft_wrap=True)
@@ -124,7 +125,13 @@ def _table(engine: str, points: Sequence[Point]) -> Table:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--engines", type=lambda text: text.split(","), default=["paddleocr", "lean"], metavar="NAME,…")
+    parser.add_argument(
+        "--engines",
+        type=lambda text: text.split(","),
+        default=_ENGINES,
+        metavar="NAME,…",
+        help=f"of QUIRE_OCR_ENGINE, and structure (default: {','.join(_ENGINES)}; those that cannot be used say why)",
+    )
     parser.add_argument("--batches", type=_numbers, default=[1, 2, 4, 8, 16, 32], metavar="N,…", help="pages at once")
     parser.add_argument("--processes", type=_numbers, default=[1, 2, 4], metavar="N,…", help="processes on the GPU")
     parser.add_argument("--seconds", type=positive, default=20, help="of each measurement (default: 20)")

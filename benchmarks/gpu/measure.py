@@ -13,25 +13,30 @@ from typing import Any
 from benchmarks.child import Child, ChildEnded
 from benchmarks.gpu.curve import Point, Reading, Setup
 from benchmarks.gpu.nvidia import Sampler
-from benchmarks.gpu.reader import Job
+from benchmarks.gpu.reader import STRUCTURE, Job
 
 
 class CannotMeasure(Exception):
     """This setup does not work here; the message is the engine's or the process's own."""
 
 
-def measure(setup: Setup, *, pdf: Path, gpu: int, seconds: float, renderers: int, logs: Path) -> Point:
+def measure(
+    setup: Setup, *, pdf: Path, gpu: int, seconds: float, renderers: int, logs: Path, on_gpu: bool = True
+) -> Point:
     """Read the pages of `pdf` for `seconds` on GPU number `gpu`. `renderers`: processes that render, for each reader.
+
+    Without `on_gpu` the CPU reads: not for figures, but to try all of this where there is no GPU.
 
     Raises:
         CannotMeasure: the engine cannot be used, or a process ended.
     """
     environment = {
-        "QUIRE_OCR_ENGINE": setup.engine,
-        "PADDLEOCR_DEVICE": f"gpu:{gpu}",
+        "PADDLEOCR_DEVICE": f"gpu:{gpu}" if on_gpu else "cpu",
         "PADDLEOCR_PAGE_BATCH": str(setup.batch),
     }
-    job = Job(setup.engine, str(pdf.absolute()), setup.batch, setup.host, renderers)
+    if setup.engine != STRUCTURE:
+        environment["QUIRE_OCR_ENGINE"] = setup.engine
+    job = Job(setup.engine, str(pdf.absolute()), setup.batch, setup.host, renderers, on_gpu)
     with ExitStack() as stack:
         children = [
             stack.enter_context(

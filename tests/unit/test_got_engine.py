@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
+from benchmarks.gpu.curve import Setup
+from benchmarks.gpu.measure import measure
 from ocr.engines import PageEngine, ReadRequest, create_engine
 from ocr.engines.by_options import Engines
 from ocr.engines.choose import engine_name
@@ -22,7 +29,7 @@ from ocr.engines.got import GotEngine, checkpoint
 from ocr.engines.got.__main__ import main
 from ocr.read import ReadOptions, read_pages
 from quire.contracts import OcrOptions
-from quire.errors import EngineUnavailable, OutOfMemory
+from quire.errors import EngineUnavailable, OutOfMemory, PageTimeout
 from quire.pages import PageImage, open_source
 from quire.settings import Settings
 from tests.got_models import write_checkpoint
@@ -30,8 +37,9 @@ from tests.pdfs import write_scanned_pdf
 
 with_torch = pytest.mark.skipif(
     find_spec("torch") is None or find_spec("transformers") is None,
-    reason="needs torch and transformers (apps/worker/requirements-got.txt)",
+    reason="needs torch and transformers: make test-got",
 )
+ROOT = Path(__file__).parents[2]
 WORDS = 16
 
 
@@ -46,7 +54,8 @@ def engine(model: Path) -> GotEngine:
 
 
 def got(model: Path, **settings: Any) -> GotEngine:
-    return GotEngine(Settings(quire_got_model_dir=model, quire_got_max_tokens=WORDS, **settings), threads=1)
+    chosen = {"quire_got_max_tokens": WORDS} | settings
+    return GotEngine(Settings(quire_got_model_dir=model, **chosen), threads=1)
 
 
 def noise(count: int, size: tuple[int, int] = (90, 70)) -> list[PageImage]:
@@ -77,6 +86,15 @@ def test_what_a_page_says_does_not_depend_on_its_batch(model: Path, engine: GotE
     # Of pages of different sizes the prompts name different numbers, and are of different lengths.
     region = (1, 2, 30, 30)
     assert together.transcribe(pages, region=region) == [engine.transcribe([page], region=region)[0] for page in pages]
+
+
+@with_torch
+def test_pages_are_read_in_half_precision_as_on_a_gpu(model: Path, engine: GotEngine):
+    halved = got(model, paddleocr_page_batch=2)
+    loaded = halved._load()
+    loaded.model.to(loaded.torch.bfloat16)
+    assert all(halved.transcribe(noise(2)))
+    assert halved.transcribe(noise(2)) != engine.transcribe(noise(2))
 
 
 @with_torch
@@ -147,6 +165,28 @@ def test_a_page_that_does_not_fit_alone_is_named(model: Path, monkeypatch: pytes
 
 
 @with_torch
+def test_pages_that_do_not_fit_together_are_an_error_that_says_so(model: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = got(model)
+    device = Device(engine, 0, monkeypatch)
+    with pytest.raises(OutOfMemory, match=r"2 pages together need more memory .* fewer"):
+        engine.transcribe_together(noise(2))
+    device.room = 1
+    assert engine.transcribe_together(noise(2))
+
+
+@with_torch
+def test_an_answer_without_end_is_stopped_in_time(model: Path):
+    hasty = got(model, quire_page_seconds=0.001, quire_got_max_tokens=30_000)
+    started = time.monotonic()
+    with pytest.raises(PageTimeout, match=r"Page 1 .*QUIRE_PAGE_SECONDS"):
+        hasty.transcribe(noise(1))
+    assert time.monotonic() - started < 5
+    # What has ended by then is no error.
+    hasty._loaded = replace(hasty._load(), end_ids=[*range(len(hasty._load().processor.tokenizer))])
+    assert len(hasty.transcribe(noise(1))) == 1
+
+
+@with_torch
 def test_the_end_of_a_message_ends_an_answer(model: Path, engine: GotEngine, caplog: pytest.LogCaptureFixture):
     loaded = engine._load()
     assert loaded.processor.tokenizer.encode("<|im_end|>")[0] in loaded.end_ids
@@ -202,9 +242,6 @@ def test_the_worker_names_it_and_answers_structure_with_it(model: Path, tmp_path
             assert page.markdown
     finally:
         (tmp_path / checkpoint.NAME).rename(model)
-    pipeline = Settings(ocr_engine="got", paddleocr_pipeline_config=tmp_path / "p.yaml")
-    over = Engines(create_engine(pipeline), pipeline).for_options(ReadOptions(72, 0, ("en",), "auto", "structure"))
-    assert over.name == "pp-structurev3"
 
 
 def read(engine: Engines, folder: Path, **options: Any) -> Any:
@@ -224,11 +261,28 @@ def test_a_command_reads_a_region_or_pages_together(
         ([], 2),
         (["--together", "--formatted"], 1),
         (["--pages", "2", "--region", "1,2,30,40"], 1),
+        (["--region", "1,2,30,5000"], 2),
     ):
         assert main([scan, "--dpi", "40", *arguments]) == 0
         assert capsys.readouterr().out.count("\f") == pages - 1
-    assert main([scan, "--region", "30,40,1,2"]) == 2
-    assert "--region" in capsys.readouterr().err
+    for nothing in ("30,40,1,2", "0,0,inf,inf", "0,0,nan,5", "1,2,3", "5000,0,6000,20"):
+        assert main([scan, "--region", nothing]) == 2
+        assert "--region" in capsys.readouterr().err
+
+
+@with_torch
+def test_the_gpu_benchmark_measures_it(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """All of it but the GPU."""
+    monkeypatch.setenv("QUIRE_GOT_MODEL_DIR", str(model))
+    monkeypatch.setenv("QUIRE_GOT_MAX_TOKENS", "4")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    driver.chmod(0o755)
+    pdf = write_scanned_pdf(tmp_path / "scan.pdf", 1)
+    setup = Setup("got", 2)
+    found = measure(setup, pdf=pdf, gpu=0, seconds=0.01, renderers=1, logs=tmp_path, on_gpu=False)
+    assert (found.setup, found.page_batch, [reading.pages for reading in found.readings]) == (setup, 2, [2])
 
 
 # --- Checkpoints that are none
@@ -261,12 +315,17 @@ def damaged(model: Path, folder: Path, name: str, content: bytes | None) -> Path
         ("model.safetensors", b"\x00" * 100, "cannot be loaded"),
         ("model.safetensors", b"", "cannot be loaded"),
         ("tokenizer.json", b"[]", "cannot be loaded"),
+        ("processor_config.json", b"[]", "cannot be loaded"),
+        ("tokenizer_config.json", b"{", "cannot be loaded"),
+        ("config.json", b'{"model_type": "got_ocr2", "text_config": {"model_type": "other"}}', "cannot be loaded"),
     ],
 )
 def test_a_damaged_checkpoint_is_named(model: Path, tmp_path: Path, name: str, content: bytes | None, message: str):
     with pytest.raises(EngineUnavailable, match=message) as raised:
         got(damaged(model, tmp_path, name, content)).transcribe(noise(1))
     assert "quire models download --engine got" in raised.value.message
+    # transformers may name every model that it knows.
+    assert len(raised.value.message) < 600
 
 
 @with_torch
@@ -298,6 +357,36 @@ def test_weights_of_another_size_are_refused(model: Path, tmp_path: Path):
 
 
 @with_torch
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("processor_config.json", {"processor_class": "LlavaProcessor"}, "a LlavaProcessor prepares"),
+        ("processor_config.json", {"image_processor": {"size": {"height": 128, "width": 128}}}, "128 pixels .* 256"),
+        ("config.json", {"image_token_index": 3}, "token 5 .* 3"),
+        ("tokenizer_config.json", {"pad_token": None, "eos_token": None}, "no token to pad with"),
+    ],
+)
+def test_files_of_different_models_are_refused(
+    model: Path, tmp_path: Path, name: str, changes: dict[str, Any], message: str
+):
+    """Each loads by itself; together they would fail at the first page."""
+    content = json.loads((model / name).read_text(encoding="utf-8"))
+    for key, change in changes.items():
+        content[key] = content[key] | change if isinstance(change, dict) else change
+    copy = damaged(model, tmp_path, name, json.dumps(content).encode())
+    with pytest.raises(EngineUnavailable, match=f"do not belong together.*{message}.*models download"):
+        got(copy).warm_up()
+
+
+@with_torch
+@pytest.mark.parametrize("token", ["<imgpad>", "<|im_end|>"])
+def test_a_tokenizer_that_lacks_a_mark_is_refused(model: Path, tmp_path: Path, token: str):
+    content = (model / "tokenizer.json").read_bytes().replace(token.encode(), b"<other>")
+    with pytest.raises(EngineUnavailable, match=rf"do not belong together.*{re.escape(token)}.*models download"):
+        got(damaged(model, tmp_path, "tokenizer.json", content)).warm_up()
+
+
+@with_torch
 def test_a_gpu_that_is_not_there_is_an_error(model: Path):
     with pytest.raises(EngineUnavailable, match=r"gpu:9 .*sees \d+ GPUs"):
         got(model, paddleocr_device="gpu:9").transcribe(noise(1))
@@ -320,6 +409,36 @@ def test_nobody_else_imports_torch():
 def imported(code: str) -> list[str]:
     program = f"{code}\nimport sys\nprint(*sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     run = [sys.executable, "-c", program]
-    environment = {"PYTHONPATH": "apps/worker:packages/shared"}
-    root = Path(__file__).parents[2]
-    return subprocess.run(run, capture_output=True, text=True, check=True, cwd=root, env=environment).stdout.split()
+    path = ["apps/worker", "packages/shared", os.environ.get("PYTHONPATH", "")]
+    environment = {"PYTHONPATH": os.pathsep.join(path)}
+    return subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT, env=environment).stdout.split()
+
+
+# --- Requirements
+
+
+def test_what_tests_run_is_what_workers_install():
+    """`requirements-got-cpu.txt` has the versions of `requirements-got.txt`, with hashes, and no second copies."""
+    pins = {name: pinned(f"apps/worker/{name}") for name in ("requirements-got.txt", "requirements-got-cpu.txt")}
+    tested, installed = pins["requirements-got-cpu.txt"], pins["requirements-got.txt"]
+    assert set(tested) == {"torch", "transformers"}
+    assert all(hashes for _, hashes in tested.values())
+    assert tested["transformers"] == installed["transformers"]
+    assert tested["torch"][0] == f"{installed['torch'][0]}+cpu"
+
+
+def pinned(name: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Version and hashes by package."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "")
+    found = re.findall(r"^([a-z0-9-]+)==(\S+)(.*)$", text, re.MULTILINE)
+    return {package: (version, frozenset(re.findall(r"sha256:[0-9a-f]{64}", rest))) for package, version, rest in found}
+
+
+@with_torch
+def test_the_environment_has_all_that_torch_and_transformers_ask_for():
+    """They are installed without what they ask for, which requirements.txt has."""
+    for package in ("torch", "transformers"):
+        assert metadata.version(package) == pinned("apps/worker/requirements-got-cpu.txt")[package][0]
+        for requirement in map(Requirement, metadata.requires(package) or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                assert metadata.version(requirement.name) in requirement.specifier, requirement

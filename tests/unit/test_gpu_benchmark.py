@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,15 +16,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from benchmarks.child import Child
 from benchmarks.gpu.__main__ import NO_ENGINE, NO_GPU, setups
 from benchmarks.gpu.curve import Point, Reading, Setup, enough
-from benchmarks.gpu.measure import point_of
+from benchmarks.gpu.measure import measure, point_of
 from benchmarks.gpu.nvidia import Gpu, NoGpu, Sample, Sampler, Usage, find_gpus, parse_gpu, parse_sample, summarise
 from benchmarks.gpu.pages import Host, batches, write_pages
 from benchmarks.gpu.reader import Job, read_for
+from benchmarks.gpu.structure import write_config
+from ocr.engines import opencv_alias
 from quire.pages import open_source
+from quire.settings import Settings
+from tests.pdfs import write_scanned_pdf
+from tests.structured_pages import report_models
 
 ROOT = Path(__file__).parents[2]
 ONE_GPU = "echo '0, NVIDIA Test, 24564, 550.54'"
@@ -86,15 +93,15 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path: Path, nvidia_smi: Path):
     assert (done.returncode, done.stderr) == (NO_GPU, "No GPU to measure on: there is no GPU 3, only 0.\n")
 
 
-def test_an_engine_that_cannot_use_the_gpu_says_why_and_nothing_is_saved(
+def test_engines_that_cannot_use_the_gpu_say_why_and_nothing_is_saved(
     tmp_path: Path, nvidia_smi: Path, model_dir: Path
 ):
-    """With the paddlepaddle of requirements.txt, which is built for the CPU."""
+    """With the paddlepaddle of requirements.txt, which is built for the CPU, and without the checkpoint of GOT-OCR."""
     write_program(nvidia_smi, ONE_GPU)
     done = run(
         tmp_path / "gpu.json",
         "--engines",
-        "paddleocr",
+        "paddleocr,got",
         "--pages",
         "1",
         "--seconds",
@@ -102,9 +109,13 @@ def test_an_engine_that_cannot_use_the_gpu_says_why_and_nothing_is_saved(
         QUIRE_MODEL_DIR=str(model_dir),
     )
     assert done.returncode == NO_ENGINE, done.stderr
-    assert "paddlepaddle-gpu" in done.stdout
-    # The other batches would fail the same way.
-    assert done.stdout.count("paddlepaddle-gpu") == 1
+    for engine, said in (
+        ("paddleocr", "install paddlepaddle-gpu"),
+        ("got", "there is no directory .*GOT-OCR-2.0-hf"),
+    ):
+        lines = [line for line in done.stdout.splitlines() if line.startswith(f"{engine}, ")]
+        # The other batches would fail the same way.
+        assert [bool(re.search(said, line)) for line in lines] == [True], engine
     assert not (tmp_path / "gpu.json").exists()
 
 
@@ -241,20 +252,45 @@ def test_pages_are_the_same_wherever_they_are_rendered(tmp_path: Path, host: Hos
 
 
 def test_a_process_reads_with_the_engine_it_was_told(tmp_path: Path, model_dir: Path):
-    write_pages(tmp_path / "pages.pdf", 1)
-    job = Job("paddleocr", str(tmp_path / "pages.pdf"), batch=1, host="before", renderers=1, on_gpu=False)
-    environment = {"QUIRE_OCR_ENGINE": "paddleocr", "PADDLEOCR_DEVICE": "cpu", "QUIRE_MODEL_DIR": str(model_dir)}
+    pdf = write_scanned_pdf(tmp_path / "pages.pdf", 1)
+    job = Job("lean", str(pdf), batch=1, host="before", renderers=1, on_gpu=False)
+    environment = {"QUIRE_OCR_ENGINE": "lean", "PADDLEOCR_DEVICE": "cpu", "QUIRE_MODEL_DIR": str(model_dir)}
     arguments = json.dumps(asdict(job))
     with Child("benchmarks.gpu.reader", arguments, log=tmp_path / "log", environment=environment) as child:
         assert child.ask({"seconds": None}) == {"ready": True}
         answer = child.ask({"seconds": 0.01})
-    assert (answer["pages"], answer["engine"]["engine"]) == (1, "paddleocr")
+    assert (answer["pages"], answer["engine"]["engine"]) == (1, "lean")
     assert answer["seconds"] > 0.01
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_pages_are_measured_with_pp_structurev3(tmp_path: Path, nvidia_smi: Path, monkeypatch: pytest.MonkeyPatch):
+    """All of it but the GPU, with small models in place of those that see the layout."""
+    opencv_alias.install()
+    write_program(nvidia_smi, "while :; do echo '40, 1000'; /bin/sleep 0.02; done")
+    (tmp_path / "models").mkdir()
+    own = report_models(tmp_path / "models")
+    config = yaml.safe_load(own.read_text(encoding="utf-8"))
+    config["SubModules"]["LayoutDetection"]["model_dir"] = "PP-DocLayout_plus-L"
+    own.write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setenv("PADDLEOCR_PIPELINE_CONFIG", str(own))
+    monkeypatch.setenv("QUIRE_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("QUIRE_MODELS", "bundled")
+    (tmp_path / "written").mkdir()
+    written = yaml.safe_load(write_config(Settings(), 3, tmp_path / "written").read_text(encoding="utf-8"))
+    assert (written["batch_size"], written["SubPipelines"]["GeneralOCR"]["batch_size"]) == (3, 3)
+    layout = written["SubModules"]["LayoutDetection"]
+    assert (layout["batch_size"], layout["model_dir"]) == (3, str(tmp_path / "models" / "PP-DocLayout_plus-L"))
+    pdf = write_scanned_pdf(tmp_path / "pages.pdf", 1)
+    setup = Setup("structure", 2)
+    found = measure(setup, pdf=pdf, gpu=0, seconds=0.01, renderers=1, logs=tmp_path, on_gpu=False)
+    assert (found.setup, [reading.pages for reading in found.readings]) == (setup, [2])
+    assert found.usage is not None
+
+
 def test_a_process_that_would_read_on_the_cpu_does_not_pass_for_one_on_the_gpu(tmp_path: Path, model_dir: Path):
-    job = Job("paddleocr", "unused.pdf", batch=1, host="before", renderers=1)
-    environment = {"QUIRE_OCR_ENGINE": "paddleocr", "PADDLEOCR_DEVICE": "cpu", "QUIRE_MODEL_DIR": str(model_dir)}
+    job = Job("lean", "unused.pdf", batch=1, host="before", renderers=1)
+    environment = {"QUIRE_OCR_ENGINE": "lean", "PADDLEOCR_DEVICE": "cpu", "QUIRE_MODEL_DIR": str(model_dir)}
     arguments = json.dumps(asdict(job))
     with Child("benchmarks.gpu.reader", arguments, log=tmp_path / "log", environment=environment) as child:
-        assert child.ask({"seconds": None}) == {"unavailable": "paddleocr reads on cpu here."}
+        assert child.ask({"seconds": None}) == {"unavailable": "lean reads on cpu here."}

@@ -5,29 +5,41 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from ocr import prepare
-from ocr.engines import models
+from ocr.engines import choose, models
 from ocr.engines.got import checkpoint
+from ocr.engines.offline import find_model
+from ocr.engines.paddle import TEXTLINE_MODEL
+from ocr.engines.structure import pipeline_config
 from ocr.model_store import catalogue, checksums
 from ocr.model_store.__main__ import main
 from ocr.model_store.catalogue import Model
 from ocr.model_store.checksums import SUMS, parse_sums, verify
 from ocr.model_store.fetching import fetch
+from ocr.preparation import flattening, orientation
+from ocr.preparation.flattening import Flattening
+from ocr.preparation.orientation import Orientation
 from quire.cli.checkout import worker_command
 from quire.errors import EngineUnavailable, InvalidPayload, ModelDamaged, ModelsUnreachable
+from quire.pages import PageImage
 from quire.settings import Settings
 from tests.model_hub import ModelHub, serving
+from tests.structure_models import classifier, unwarper
 
 WEIGHTS = bytes(range(97, 123)) * 4000
 REPOSITORY = "stepfun-ai/GOT-OCR-2.0-hf"
+PREPARATION = (orientation.MODEL, flattening.MODEL, TEXTLINE_MODEL)
 
 
 def files() -> dict[str, bytes]:
@@ -153,6 +165,14 @@ def test_damage_is_found_and_mended(settings: Settings):
     assert fetched(settings)
 
 
+def test_sums_that_leave_out_a_file_that_is_needed_prove_nothing(settings: Settings):
+    fetched(settings)
+    sums = got(settings).place / SUMS
+    lines = sums.read_text(encoding="utf-8").splitlines()
+    sums.write_text("\n".join(line for line in lines if "safetensors" not in line), encoding="utf-8")
+    assert verify(got(settings)) == checksums.Verdict("unknown", f"{SUMS} does not name model.safetensors")
+
+
 def test_a_directory_that_was_not_downloaded_is_left_alone(settings: Settings):
     place = got(settings).place
     place.mkdir(parents=True)
@@ -230,8 +250,120 @@ def test_what_the_settings_need(tmp_path: Path):
 
     bundled = ["PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"]
     assert names() == names(quire_ocr_engine="paddleocr") == bundled
-    assert names(quire_models="download") == ["PP-OCRv6_medium_det", "PP-OCRv6_medium_rec"]
+    assert names(quire_models="download") == ["PP-OCRv6_medium_det", "PP-OCRv6_medium_rec", *PREPARATION]
     assert names(ocr_engine="got") == [checkpoint.NAME]
+
+
+def test_an_image_that_downloads_models_has_those_of_the_options_too(tmp_path: Path):
+    """No worker fetches them itself: without them a payload that asks for an option fails."""
+
+    def prepared(**more: Any) -> dict[str, tuple[tuple[str, ...], ...]]:
+        settings = Settings(quire_model_dir=tmp_path, quire_models="download", **more)
+        return {model.name: model.needs for model in catalogue.needed(settings) if model.engine == "preparation"}
+
+    onnx, paddle = prepared(), prepared(paddleocr_device="gpu:0")
+    assert set(onnx) == set(paddle) == set(PREPARATION)
+    assert {files for needs in onnx.values() for files in needs} == {("inference.yml",), ("inference.onnx",)}
+    # The first two run on ONNX Runtime everywhere, the last one in PaddleOCR's pipeline.
+    assert paddle[PREPARATION[0]] == paddle[PREPARATION[1]] == (("inference.yml",), ("inference.onnx",))
+    assert paddle[PREPARATION[2]][1] == ("inference.json", "inference.pdmodel")
+    assert prepared(quire_ocr_engine="got").keys() == onnx.keys()
+
+
+def test_the_image_that_downloads_models_can_prepare_pages(
+    hub: ModelHub, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What `python -m ocr.prepare` fetches is what the options find."""
+    for name, folder in (
+        (PREPARATION[0], classifier(tmp_path, PREPARATION[0], [1, 0, 0, 0])),
+        (PREPARATION[1], unwarper(tmp_path)),
+        (PREPARATION[2], classifier(tmp_path, PREPARATION[2], [1, 0])),
+    ):
+        hub.repositories[f"PaddlePaddle/{name}_onnx"] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in ("PP-OCRv6_medium_det", "PP-OCRv6_medium_rec"):
+        hub.repositories[f"PaddlePaddle/{name}_onnx"] = {"inference.yml": b"x: 1", "inference.onnx": b"x"}
+    assert prepare.prepare_models(settings.model_copy(update={"quire_models": "download"}))
+    page = PageImage(1, np.full((64, 64, 3), 255, np.uint8))
+    assert Orientation(settings.quire_model_dir, 1).quarters(page)[0] == 0
+    assert Flattening(settings.quire_model_dir, 1).grid(page).points.shape == (45, 31, 2)
+    assert find_model(settings.quire_model_dir, PREPARATION[2], ("inference.onnx",)) is not None
+
+
+def test_models_that_the_operator_gives_are_not_looked_for_elsewhere(tmp_path: Path):
+    given: dict[str, Any] = {"paddleocr_det_model_dir": tmp_path / "det", "paddleocr_rec_model_dir": tmp_path / "rec"}
+    ways: tuple[dict[str, Any], ...] = (
+        {"quire_cpu_engine": "paddle"},
+        {"paddleocr_device": "gpu:0"},
+        {"quire_ocr_engine": "paddleocr"},
+    )
+    for more in ways:
+        assert catalogue.needed(Settings(quire_model_dir=tmp_path, **given, **more)) == []
+
+
+def test_an_engine_of_ones_own_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Adding an engine is a file and a line in `choose.ENGINES`; what models it has is its own affair."""
+    own = Settings(quire_model_dir=tmp_path, quire_ocr_engine="stripes")
+    with pytest.raises(EngineUnavailable, match="no engine 'stripes'"):
+        catalogue.needed(own)
+    monkeypatch.setitem(choose.ENGINES, "stripes", "somewhere:Stripes")
+    assert catalogue.needed(own) == []
+    assert prepare.prepare_models(own) == str(tmp_path)
+
+
+def test_a_graph_of_paddle_is_nothing_without_its_weights(tmp_path: Path):
+    settings = Settings(quire_model_dir=tmp_path, quire_cpu_engine="paddle")
+    (model, _) = catalogue.find(settings, "paddleocr", "ka")
+    model.place.mkdir(parents=True)
+    for name in ("inference.yml", "inference.json"):
+        (model.place / name).write_text("{}", encoding="utf-8")
+    assert not model.is_here
+    # PaddleOCR would take it from there, so a download to another place would not help.
+    with pytest.raises(EngineUnavailable, match="Move it away first"):
+        list(fetch(settings, [model]))
+    (model.place / "inference.pdiparams").write_bytes(b"x")
+    assert model.is_here
+
+
+def test_models_of_a_configuration_are_where_it_says(tmp_path: Path):
+    config = yaml.safe_load(yaml.safe_dump(pipeline_config.load(Settings(quire_model_dir=tmp_path))))
+    layout = config["SubModules"]["LayoutDetection"]
+    layout["model_dir"] = "models/layout"
+    del config["SubPipelines"]["TableRecognition"]["SubPipelines"]
+    path = tmp_path / "PP-StructureV3.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    settings = Settings(quire_model_dir=tmp_path, paddleocr_pipeline_config=path)
+
+    def model(name: str) -> Model:
+        return next(model for model in catalogue.find(settings, "structure") if model.name == name)
+
+    assert (model(layout["model_name"]).place, model(layout["model_name"]).repository) == (
+        tmp_path / "models" / "layout",
+        None,
+    )
+    with pytest.raises(EngineUnavailable, match=r"layout is missing or incomplete.*PADDLEOCR_PIPELINE_CONFIG"):
+        list(fetch(settings, [model(layout["model_name"])]))
+    assert not [each for each in catalogue.find(settings, "structure") if each.name == "None"]
+    # Any form that is here will do; the one that is fetched is ONNX.
+    name = config["SubModules"]["RegionDetection"]["model_name"]
+    assert model(name).place.name == f"{name}_onnx"
+    (tmp_path / name).mkdir()
+    for file in ("inference.yml", "inference.json", "inference.pdiparams"):
+        (tmp_path / name / file).write_text("{}", encoding="utf-8")
+    assert (model(name).place, model(name).is_here) == (tmp_path / name, True)
+
+
+def test_a_configuration_that_has_pages_prepared_needs_models_for_it(tmp_path: Path):
+    config = yaml.safe_load(yaml.safe_dump(pipeline_config.load(Settings(quire_model_dir=tmp_path))))
+    path = tmp_path / "PP-StructureV3.yaml"
+    settings = Settings(quire_model_dir=tmp_path, paddleocr_pipeline_config=path)
+    for switches, expected in (
+        ({"use_doc_preprocessor": False}, set()),
+        ({"use_doc_preprocessor": True}, {orientation.MODEL, flattening.MODEL}),
+        ({"use_doc_preprocessor": True, "use_doc_unwarping": False}, {orientation.MODEL}),
+    ):
+        path.write_text(yaml.safe_dump(config | switches), encoding="utf-8")
+        purposes = {model.purpose: model.name for model in catalogue.needed(settings)}
+        assert {purposes[each] for each in ("DocOrientationClassify", "DocUnwarping") if each in purposes} == expected
 
 
 def test_the_models_of_the_wheel_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -287,6 +419,84 @@ def test_an_image_fetches_what_its_engine_needs(settings: Settings, capsys: pyte
     assert prepare.main() == 0
     assert capsys.readouterr().out.strip() == str(settings.quire_model_dir)
     assert verify(got(settings)).outcome == "ok"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_folder_that_cannot_be_looked_into_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("QUIRE_MODEL_DIR", str(tmp_path / ("m" * 300)))
+    for command in ("list", "verify", "download"):
+        assert main([command, "--engine", "got"]) == 1
+        assert capsys.readouterr().err.startswith("quire: engine_unavailable: ")
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_disk_that_is_full_is_an_error_and_what_has_come_is_kept(hub: ModelHub, settings: Settings):
+    command, environment = worker_command("ocr.model_store", "download")
+    # Files of 512 bytes times 60 at most stand for a disk: the weights are longer.
+    full = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 60; exec "$@"', "sh", *command],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (full.returncode, full.stdout) == (1, "")
+    assert full.stderr.startswith("quire: engine_unavailable: GOT-OCR-2.0-hf cannot be written to ")
+    assert "QUIRE_MODEL_DIR" in full.stderr
+    hub.asked.clear()
+    assert fetched(settings)
+    assert [part for path, part in hub.asked if path.endswith(".safetensors")] != [None]
+    assert verify(got(settings)).outcome == "ok"
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_place_that_is_no_folder_is_left_alone(settings: Settings, tmp_path: Path, kind: str):
+    place = got(settings).place
+    place.parent.mkdir()
+    if kind == "file":
+        place.write_text("mine", encoding="utf-8")
+    else:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "config.json").write_text("mine", encoding="utf-8")
+        place.symlink_to(tmp_path / "mine")
+    with pytest.raises(EngineUnavailable, match=r"Move it away first"):
+        fetched(settings)
+    assert (place if kind == "file" else place / "config.json").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_process_that_is_killed_while_it_downloads_leaves_the_rest_to_the_others(hub: ModelHub, settings: Settings):
+    hub.pause = threading.Event()
+    command, environment = worker_command("ocr.model_store", "download")
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+
+    with start() as first:
+        assert hub.waiting.wait(60)
+        with start() as second, start() as third:
+            first.kill()
+            hub.pause.set()
+            outcomes = [each.communicate(timeout=60)[0].partition(" ")[0] for each in (second, third)]
+    assert sorted(outcomes) == ["fetched", "here"]
+    assert verify(got(settings)).outcome == "ok"
+    first_part, *more = [part for path, part in hub.asked if path.endswith("/model.safetensors")]
+    assert first_part is None
+    assert [part is not None and part.startswith("bytes=") for part in more] == [True]
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_interrupted_download_has_no_traceback(hub: ModelHub):
+    hub.pause = threading.Event()
+    command, environment = worker_command("ocr.model_store", "download")
+    with subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.PIPE, text=True) as running:
+        assert hub.waiting.wait(60)
+        running.send_signal(signal.SIGINT)
+        _, error = running.communicate(timeout=60)
+    hub.pause.set()
+    assert (running.returncode, error) == (130, "")
 
 
 @pytest.mark.usefixtures("environment")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from ocr import turns
@@ -176,6 +179,41 @@ def test_flattening_undoes_a_bend():
     middle = [float(np.nonzero(seen[:, x])[0].mean()) for x in (5, 150, 300, 450, 595)]
     assert middle == pytest.approx([202.5] * 5, abs=1)
     assert grid.before((300, 202)) == pytest.approx((300, 222), abs=0.2)
+
+
+def filled(points: Sequence[Point], size: tuple[int, int]) -> Any:
+    """A mask of what is within these points."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    return cv2.fillPoly(mask, [np.asarray(points, np.float32).round().astype(np.int32)], 1).astype(bool)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 3),
+    st.floats(-0.04, 0.04),
+    st.floats(-0.04, 0.04),
+    st.floats(0.6, 2.2),
+    st.tuples(st.integers(40, 150), st.integers(40, 150), st.integers(40, 120), st.integers(20, 80)),
+)
+def test_what_stands_on_a_turned_and_bent_page_is_found_where_it_stands(
+    quarters: int, sideways: float, down: float, waves: float, place: tuple[int, int, int, int]
+):
+    size = (360, 300)
+    width, height = size if quarters % 2 == 0 else size[::-1]
+    # The page waves: where each point of the flat page is on the one that stands upright.
+    x, y = np.meshgrid(np.linspace(0, 1, 31), np.linspace(0, 1, 45))
+    bent = np.stack([x + sideways * np.sin(waves * np.pi * y), y + down * np.sin(waves * np.pi * x)], axis=2)
+    grid = Grid((np.clip(bent, 0, 1) * [width - 1, height - 1]).astype(np.float32), width, height)
+    left, top, right, bottom = place[0], place[1], place[0] + place[2], place[1] + place[3]
+    sides = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    edge = [(a + (c - a) * t, b + (d - b) * t) for (a, b), (c, d) in pairwise(sides) for t in np.linspace(0, 1, 20)]
+    true = filled([turns.put_back(grid.before(point), *size, quarters) for point in edge], size)
+    image = PageImage(1, np.where(true[..., None], 0, 255).astype(np.uint8).repeat(3, axis=2))
+    page = PreparedPage(flattened(turns.upright(image, quarters), grid), image.width, image.height, quarters, 0.9, grid)
+    content = page.content(InkEngine().recognize_pages([page.image], ReadRequest(("en",)))[0])
+    found = filled(content.lines[0].box, size)
+    assert (found & true).sum() / (found | true).sum() >= 0.7
+    assert content.blocks[0].polygon == content.lines[0].box
 
 
 def test_places_outside_of_a_page_are_put_on_its_edge(models: Settings):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from ocr.engines import PageContent, ReadRequest, opencv_alias
+from ocr.engines import PageContent, ReadRequest, opencv_alias, read_images
+from ocr.engines.over import EngineOver
 from ocr.engines.paddle import PaddleEngine
-from ocr.engines.structure import StructureEngine, pipeline_config
+from ocr.engines.structure import StructureEngine
 from ocr.read import ReadOptions, read_page
 from quire.contracts import OcrOptions, PageText
 from quire.errors import EngineUnavailable, OutOfMemory
@@ -53,18 +55,34 @@ def engine(settings: Settings) -> StructureEngine:
     return StructureEngine(settings)
 
 
-@pytest.fixture(scope="module")
-def content(engine: StructureEngine) -> PageContent:
-    (content,) = engine.recognize_pages([report_page()], ReadRequest(("en",)))
-    return content
+class Remembering(EngineOver):
+    """Keeps what the engine said last, so that the page is read once for all tests."""
+
+    def recognize_pages(self, images: Sequence[PageImage], request: ReadRequest) -> list[PageContent]:
+        self.found = read_images(self._inner, images, request)
+        return self.found
 
 
 @pytest.fixture(scope="module")
-def page(engine: StructureEngine, tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> PageText:
+def read(
+    engine: StructureEngine, tmp_path_factory: pytest.TempPathFactory, settings: Settings
+) -> tuple[PageContent, PageText]:
     path = tmp_path_factory.mktemp("report") / "report.png"
     report_image().save(path)
+    reader = Remembering(engine)
     with open_source(path) as source:
-        return read_page(source, 1, ReadOptions.resolve(OcrOptions(mode="structure"), settings), engine)
+        page = read_page(source, 1, ReadOptions.resolve(OcrOptions(mode="structure"), settings), reader)
+    return reader.found[0], page
+
+
+@pytest.fixture(scope="module")
+def content(read: tuple[PageContent, PageText]) -> PageContent:
+    return read[0]
+
+
+@pytest.fixture(scope="module")
+def page(read: tuple[PageContent, PageText]) -> PageText:
+    return read[1]
 
 
 def test_the_parts_of_a_page_are_found_in_the_order_of_reading(page: PageText):
@@ -125,6 +143,9 @@ def test_pages_read_together_are_what_each_is_alone(engine: StructureEngine, con
 
 
 def test_out_of_memory_is_tried_again_with_fewer_pages(settings: Settings, engine: StructureEngine):
+    pixels = np.ascontiguousarray(report_page().pixels[:600, :, ::-1])
+    result = engine._pipeline.predict([pixels], use_table_recognition=False)
+
     class Hungry:
         def __init__(self) -> None:
             self.batches: list[int] = []
@@ -133,13 +154,13 @@ def test_out_of_memory_is_tried_again_with_fewer_pages(settings: Settings, engin
             self.batches.append(len(pages))
             if len(pages) > 1:
                 raise RuntimeError("ResourceExhaustedError: Out of memory on GPU 0.")
-            return engine._pipeline.predict(pages)
+            return result
 
     hungry = StructureEngine(settings)
     hungry._pipeline = Hungry()
     found = hungry.recognize_pages([report_page(1), report_page(2)], ReadRequest(("en",)))
     assert hungry._pipeline.batches == [2, 1, 1]
-    assert [len(page.blocks) for page in found] == [5, 5]
+    assert [len(page.blocks) for page in found] == [3, 3]
 
 
 def test_a_page_that_does_not_fit_alone_is_out_of_memory(settings: Settings):
@@ -153,17 +174,11 @@ def test_a_page_that_does_not_fit_alone_is_out_of_memory(settings: Settings):
         starved.recognize_pages([report_page()], ReadRequest(("en",)))
 
 
-def test_lines_are_turned_where_that_is_asked_for(settings: Settings, tmp_path: Path):
-    engine = StructureEngine(settings)
+def test_a_model_that_somebody_else_misses_costs_nobody_the_pipeline(engine: StructureEngine, content: PageContent):
+    pipeline = engine._pipeline
     with pytest.raises(EngineUnavailable, match="PP-LCNet_x1_0_textline_ori"):
         engine.recognize_pages([report_page()], ReadRequest(("en",), textline_orientation=True))
-    model = classifier(tmp_path, "PP-LCNet_x1_0_textline_ori", (0.9, 0.1))
-    (settings.quire_model_dir / model.name).symlink_to(model)
-    try:
-        (page,) = engine.recognize_pages([report_page()], ReadRequest(("en",), textline_orientation=True))
-    finally:
-        (settings.quire_model_dir / model.name).unlink()
-    assert page.lines[0].text == TITLE
+    assert engine._pipeline is pipeline
 
 
 def test_paddleocr_turns_lines_where_that_is_asked_for(settings: Settings, tmp_path: Path):
@@ -198,58 +213,58 @@ def test_missing_models_are_named_with_the_place_to_put_them(tmp_path: Path):
     assert f"{tmp_path}/NAME" in message
 
 
-def test_only_models_of_what_is_switched_on_are_asked_for(tmp_path: Path):
-    path = write_config(tmp_path / "a.yaml", use_table_recognition=False, use_region_detection=False)
-    message = unavailable(Settings(quire_model_dir=tmp_path, paddleocr_pipeline_config=path))
-    assert "PP-DocLayout_plus-L" in message
-    assert "SLANeXt" not in message
-    assert "PP-DocBlockLayout" not in message
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_a_model_directory_of_the_file_is_relative_to_it(settings: Settings, folder: Path, tmp_path: Path):
-    config = yaml.safe_load((folder / "PP-StructureV3.yaml").read_text())
-    config["SubModules"]["LayoutDetection"]["model_dir"] = "layout"
-    (tmp_path / "a.yaml").write_text(yaml.safe_dump(config))
-    changed = settings.model_copy(update={"paddleocr_pipeline_config": tmp_path / "a.yaml"})
-    assert f"LayoutDetection.model_dir: there is no directory {tmp_path}/layout" in unavailable(changed)
-    (tmp_path / "layout").symlink_to(folder / "PP-DocLayout_plus-L")
-    resolved = pipeline_config.resolved(config, changed, textline_orientation=False)
-    assert resolved["SubModules"]["LayoutDetection"]["model_dir"] == str(tmp_path / "layout")
-    # What the operator's file says is not changed.
-    assert config["SubModules"]["LayoutDetection"]["model_dir"] == "layout"
+def on_paddle(directory: Path) -> None:
+    """A graph of Paddle's own instead of the one for ONNX Runtime, and half of its weights."""
+    import paddle
+    from paddle.static import InputSpec
 
-
-def test_a_damaged_model_is_refused(settings: Settings, folder: Path, tmp_path: Path):
-    for each in folder.iterdir():
-        (tmp_path / each.name).symlink_to(each)
-    (tmp_path / "PP-DocLayout_plus-L").unlink()
-    (tmp_path / "PP-DocLayout_plus-L").mkdir()
-    description = (folder / "PP-DocLayout_plus-L" / "inference.yml").read_bytes()
-    (tmp_path / "PP-DocLayout_plus-L" / "inference.yml").write_bytes(description)
-    (tmp_path / "PP-DocLayout_plus-L" / "inference.onnx").write_bytes(b"no graph")
-    assert "could not load its models" in unavailable(settings.model_copy(update={"quire_model_dir": tmp_path}))
+    (directory / "inference.onnx").unlink()
+    graph = paddle.nn.Sequential(paddle.nn.Conv2D(3, 8, 3))
+    paddle.jit.save(graph, str(directory / "inference"), input_spec=[InputSpec([None, 3, None, None], "float32")])
+    truncated(directory / "inference.pdiparams")
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("name", "damage"),
     [
-        ("pipeline_name: OCR", "no configuration of PP-StructureV3"),
-        ("pipeline_name: PP-StructureV3", "has no SubModules.LayoutDetection.model_name"),
-        ("- a\n- b", "no configuration of PP-StructureV3"),
-        ("a: [", "is no YAML file"),
+        ("PP-DocLayout_plus-L", lambda directory: truncated(directory / "inference.onnx")),
+        ("PP-DocBlockLayout", lambda directory: (directory / "inference.yml").write_text("Global: [")),
+        ("PP-DocBlockLayout", on_paddle),
+        # PaddleX loads it at the first page with a table.
+        ("PP-LCNet_x1_0_doc_ori", lambda directory: truncated(directory / "inference.onnx")),
     ],
+    ids=["onnx", "description", "paddle", "lazy"],
 )
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str, reason: str):
-    path = tmp_path / "a.yaml"
-    path.write_text(content)
-    message = unavailable(Settings(quire_model_dir=tmp_path, paddleocr_pipeline_config=path))
-    assert message.startswith("PADDLEOCR_PIPELINE_CONFIG")
-    assert reason in message
+def test_a_damaged_model_is_named_before_a_page_is_read(
+    settings: Settings, folder: Path, tmp_path: Path, name: str, damage: Callable[[Path], object]
+):
+    for each in folder.iterdir():
+        (tmp_path / each.name).symlink_to(each)
+    (tmp_path / name).unlink()
+    shutil.copytree(folder / name, tmp_path / name)
+    damage(tmp_path / name)
+    damaged = StructureEngine(settings.model_copy(update={"quire_model_dir": tmp_path}))
+    with pytest.raises(EngineUnavailable, match=f"could not load its models: {name}: "):
+        damaged._built(turns_lines=False)
+    assert damaged._pipeline is None
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    message = unavailable(Settings(paddleocr_pipeline_config=tmp_path / "none.yaml"))
-    assert f"{tmp_path}/none.yaml cannot be read" in message
+def test_a_graph_of_another_model_is_found_out_when_the_worker_starts(settings: Settings, folder: Path, tmp_path: Path):
+    for each in folder.iterdir():
+        (tmp_path / each.name).symlink_to(each)
+    (tmp_path / "PP-DocBlockLayout").unlink()
+    shutil.copytree(folder / "PP-DocBlockLayout", tmp_path / "PP-DocBlockLayout")
+    shutil.copy(folder / "PP-LCNet_x1_0_table_cls" / "inference.onnx", tmp_path / "PP-DocBlockLayout")
+    changes = {
+        "quire_model_dir": tmp_path,
+        "paddleocr_pipeline_config": write_config(tmp_path / "lines.yaml", use_table_recognition=False),
+    }
+    with pytest.raises(EngineUnavailable, match="cannot read with its models"):
+        StructureEngine(settings.model_copy(update=changes)).warm_up()
 
 
 def test_another_configuration_is_another_version(settings: Settings, folder: Path, tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 
 from ocr.engines.structure.mapping import TYPES, content_of
 from quire.contracts import Block
+from quire.structure.tables import MOST_COLUMNS, grid
 
 RECORDED = Path(__file__).parent / "pp_structurev3_result.json"
 PAPER = np.full((1000, 800, 3), 255, np.uint8)
@@ -18,7 +19,7 @@ PAPER = np.full((1000, 800, 3), 255, np.uint8)
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))["res"]
+    made: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return made
 
 
@@ -39,39 +40,87 @@ def only(*blocks: dict[str, Any], **more: Any) -> tuple[Block, ...]:
 def test_every_part_of_a_recorded_result_has_its_place(recorded: dict[str, Any]):
     content = content_of(recorded, PAPER)
     assert [block.type for block in content.blocks] == [
-        "header", "heading", "paragraph", "formula", "formula_number", "table", "chart", "caption", "seal", "footnote",
+        "table", "heading", "paragraph", "formula", "chart", "caption", "header", "formula_number", "seal", "footnote",
         "page_number",
     ]  # fmt: skip
-    assert [block.order for block in content.blocks] == [None, 0, 1, 2, None, 3, 4, 5, 6, 7, None]
-    assert [line.text for line in content.lines][:2] == ["2. Method", "We measure the energy"]
-    assert content.lines[-1].text == "$$E=mc^{2}$$"
-    assert sorted(content.pictures) == [6, 8]
-    assert content.blocks[1].confidence == 0.9132
+    assert [block.order for block in content.blocks] == [0, 1, 2, 3, 4, 5, None, None, 6, 7, None]
+    assert [line.text for line in content.lines][:2] == ["Region", "Sum"]
+    assert content.lines[-1].text == "E=m c^{2}"
+    assert sorted(content.pictures) == [4, 8]
+    assert content.blocks[1].confidence == 0.91
 
 
 def test_a_formula_is_latex_without_its_signs(recorded: dict[str, Any]):
-    formula = content_of(recorded, PAPER).blocks[3]
-    assert formula.latex == "E=mc^{2}"
+    assert content_of(recorded, PAPER).blocks[3].latex == "E=m c^{2}"
     assert only(parsed("formula", "$a$"))[0].latex == "a"
+    assert only(parsed("formula", "$$a$$"))[0].latex == "a"
     assert only(parsed("formula", "  "))[0].latex is None
 
 
-def test_a_recorded_table_has_spans_and_heads(recorded: dict[str, Any]):
-    table = content_of(recorded, PAPER).blocks[5].table
+def test_formulas_within_text_are_told_from_amounts_of_money():
+    found = [{"rec_formula": "x"}, {"rec_formula": "y"}, {"rec_formula": "x"}, {"rec_formula": ""}]
+    (block,) = only(parsed("text", "From $5 to $6, and $x$ of them $$"), formula_res_list=found)
+    assert (block.formulas, block.latex) == (("x",), None)
+
+
+def test_a_recorded_table_has_spans_heads_and_places(recorded: dict[str, Any]):
+    table = content_of(recorded, PAPER).blocks[0].table
     assert table is not None
     assert (table.rows, table.columns) == (3, 3)
     assert table.cells[0].column_span == 2
     assert [cell.is_header for cell in table.cells] == [True, True, False, False, False, False, False, False]
-    # The table model gave four corners; its box is the rectangle around them.
-    assert table.cells[1].box == ((300, 400), (500, 400), (500, 440), (300, 440))
+    assert table.cells[1].box == ((264, 4), (404, 4), (404, 44), (264, 44))
+
+
+def test_a_cell_of_four_corners_is_the_rectangle_around_them(recorded: dict[str, Any]):
+    result = json.loads(json.dumps(recorded))
+    result["table_res_list"][0]["cell_box_list"][1] = [264, 6, 404, 4, 402, 44, 264, 42]
+    table = content_of(result, PAPER).blocks[0].table
+    assert table is not None
+    assert table.cells[1].box == ((264, 4), (404, 4), (404, 44), (264, 44))
 
 
 def test_cells_without_a_box_each_have_none(recorded: dict[str, Any]):
     result = json.loads(json.dumps(recorded))
     result["table_res_list"][0]["cell_box_list"].pop()
-    table = content_of(result, PAPER).blocks[5].table
+    table = content_of(result, PAPER).blocks[0].table
     assert table is not None
     assert {cell.box for cell in table.cells} == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("Year | Sales\n2024 | 5", [["Year", "Sales"], ["2024", "5"]]),
+        ("| a | b |\n|c|", [["a", "b"], ["c", ""]]),
+        ("A title\na | b", [["a", "b"]]),
+        ("<b>|=1+1", [["<b>", "=1+1"]]),
+        ("no numbers", None),
+        ("", None),
+    ],
+)
+def test_a_chart_is_a_table_where_its_model_wrote_one(text: str, rows: list[list[str]] | None):
+    (chart,) = only(parsed("chart", text), model_settings={"use_chart_recognition": True})
+    assert (None if chart.table is None else grid(chart.table)) == rows
+    # Without the model there are but the lines that stand in it.
+    assert only(parsed("chart", text))[0].table is None
+
+
+def test_a_chart_has_no_more_places_than_a_table_may():
+    (chart,) = only(parsed("chart", "|".join("a" * 5000)), model_settings={"use_chart_recognition": True})
+    assert chart.table is not None
+    assert chart.table.columns == MOST_COLUMNS
+
+
+def test_lines_are_upside_down_by_their_place_and_not_by_their_number():
+    # Lines that are read too badly are left out, and what is said of the others is not.
+    polygons = [[[10, y], [110, y], [110, y + 20], [10, y + 20]] for y in (10, 50, 90)]
+    ocr = {
+        "dt_polys": polygons, "textline_orientation_angles": [0, 0, 1],
+        "rec_polys": [polygons[0], polygons[2]], "rec_texts": ["first", "third"], "rec_scores": [0.9, 0.9],
+    }  # fmt: skip
+    first, third = content_of({"overall_ocr_res": ocr}, PAPER).lines
+    assert (first.box[0], third.box[0]) == ((10, 10), (110, 110))
 
 
 def test_tables_that_are_alike_get_their_own_places():

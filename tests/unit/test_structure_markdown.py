@@ -66,6 +66,27 @@ def test_a_formula_is_between_two_dollar_signs():
     assert block_markdown(block("formula", latex="a$$b\n\n<script>")) == "$$\na${}$b\n\\lt script\\gt \n$$"
 
 
+def test_formulas_within_text_are_not_escaped_and_all_else_is():
+    text = "From $5 to $6, $x_1$ and $x_1+y$"
+    assert block_markdown(block("paragraph", text, formulas=("x_1", "x_1+y"))) == (
+        r"From \$5 to \$6, $x_1$ and $x_1+y$"
+    )
+    assert block_markdown(block("heading", text, formulas=("z",))) == (r"## From \$5 to \$6, \$x\_1\$ and \$x\_1+y\$")
+    assert block_markdown(block("list", "- $a<b$", formulas=("a<b",))) == r"- $a\lt b$"
+    # Nothing in it may end it or a cell, and a dollar sign within would.
+    cells = table_of(("$|a|$", r"$\|b\|$"), ("$c$d$", ""))
+    assert block_markdown(block("table", table=cells, formulas=("|a|", r"\|b\|", "c$d"))) == (
+        "| $\\vert a\\vert$ | $\\Vert b\\Vert$ |\n| --- | --- |\n| \\$c\\$d\\$ |  |"
+    )
+
+
+def test_a_chart_is_its_picture_and_its_numbers():
+    chart = block("chart", "x", picture="derived/1/picture-1-1.png", table=table_of(("Year", "Sales"), ("2024", "5")))
+    assert block_markdown(chart) == (
+        "![x](<derived/1/picture-1-1.png>)\n\n| Year | Sales |\n| --- | --- |\n| 2024 | 5 |"
+    )
+
+
 @pytest.mark.parametrize("kind", ["figure", "chart", "seal"])
 def test_a_picture_is_shown_where_it_is_kept(kind):
     shown = rendered(block(kind, "[a] text", picture="derived/1/picture-1-1.png")).find(".//img")

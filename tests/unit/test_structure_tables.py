@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lxml import html
 
 from quire.contracts import Block, PageError, PageText, TableCell
+from quire.exports.tables import harmless
 from quire.structure.joined_tables import JoinedPage, join_tables, joined
 from quire.structure.tables import MOST_COLUMNS, MOST_ROWS, grid, make_table, table_from_html
 from tests.structured_pages import block, page_of, table_of
@@ -151,6 +152,21 @@ def test_another_table_is_not_joined(following: PageText):
     assert len(texts(pages[1])) == len(following.blocks)
 
 
+def test_a_chart_has_a_table_that_no_other_goes_on_with():
+    chart = block("chart", table=table_of(("a", "1")))
+    pages = join(page_of(chart), page_of(table_block(("b", "2")), number=2), page_of(chart, number=3))
+    assert [texts(page) for page in pages] == [[[["a", "1"]]], [[["b", "2"]]], [[["a", "1"]]]]
+
+
+def test_formulas_of_both_parts_are_those_of_the_whole():
+    pages = join(
+        page_of(table_block(("$a$", "1"), formulas=("a",))),
+        page_of(table_block(("$b$", "2"), formulas=("b",)), number=2),
+    )
+    assert isinstance(pages[0], JoinedPage)
+    assert pages[0].blocks[0].formulas == ("a", "b")
+
+
 def test_text_after_a_table_ends_it():
     pages = join(page_of(table_block(("a", "1")), block("paragraph", "x")), page_of(table_block(("b", "2")), number=2))
     assert texts(pages[1]) == [[["b", "2"]]]
@@ -201,6 +217,33 @@ def test_tables_as_csv(pages: list[PageText]):
     assert list(csv.reader(io.StringIO(text, newline=""))) == [
         ["Ä <b>", ""], ["'=1+1", "-5.20"], [], ["Item", "Price"], ["a", "1"], ["b", "2"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "cell", ["=cmd|' /C calc'!A0", "+1+cmd|'x'!A0", "-2+3", "@SUM(A1)", "\uff1d1+1", "\uff0b1", "  =1+1", "--", "+-1"]
+)  # fmt: skip
+def test_what_a_spreadsheet_would_run_is_text_in_csv(cell: str):
+    assert harmless(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["-", "", "a=b", "-5.20", "+49 30 1234", "-1,000.00", "'=1", "1=1", "–"])
+def test_numbers_and_words_stay_as_they_are_in_csv(cell: str):
+    assert harmless(cell) == cell
+
+
+def test_empty_tables_and_cells_come_out_in_every_form():
+    empty = [page_of(table_block(("", ""), ("", ""))), page_of(block("table", table=make_table([])), number=2)]
+    assert list(csv.reader(io.StringIO(exported("tables-csv", empty).decode("utf-8-sig")))) == [["", ""], ["", ""]]
+    assert openpyxl.load_workbook(io.BytesIO(exported("tables-xlsx", empty))).sheetnames == ["p1 t1"]
+    assert exported("tables-html", empty).count(b"<table>") == 1
+    assert b"|  |  |" in exported("md", empty)
+
+
+def test_tables_of_two_columns_of_text_are_not_one():
+    left, right = table_block(("a", "1"), left=50, right=330), table_block(("b", "2"), left=370, right=650)
+    pages = join(page_of(left, right), page_of(table_block(("c", "3"), left=50, right=330), number=2))
+    assert texts(pages[0]) == [[["a", "1"]], [["b", "2"]]]
+    assert texts(pages[1]) == [[["c", "3"]]]
 
 
 def test_tables_as_a_workbook(pages: list[PageText]):

@@ -262,6 +262,9 @@ class Block(Contract):
     lines: tuple[int, ...] = ()
     table: Table | None = None
     latex: str | None = Field(None, description="Of a formula, without delimiters.")
+    formulas: tuple[str, ...] = Field(
+        (), description="LaTeX of formulas within the text, where each stands between two dollar signs."
+    )
     picture: str | None = Field(None, description="Key of the cut-out picture in the default bucket.")
 
 

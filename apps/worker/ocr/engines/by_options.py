@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ocr.engines.base import OcrEngine, PageContent, PageEngine, ReadRequest, TextLine, read_images
 from quire.contracts import Mode
 from quire.errors import EngineUnavailable
 from quire.pages import PageImage
 from quire.settings import Settings
+
+if TYPE_CHECKING:
+    from ocr.engines.structure import StructureEngine
+    from ocr.preparation.engine import Preparation
 
 
 class EngineOptions(Protocol):
@@ -47,6 +51,11 @@ class Engines:
         self._text.warm_up()
         if self._settings.paddleocr_pipeline_config is not None:
             self._structure.warm_up()
+            prepared, models = self._structure.preparation, self._structure_preparation
+            if prepared.orientation:
+                _ = models.orientation
+            if prepared.flattening:
+                _ = models.flattening
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`."""
@@ -62,13 +71,20 @@ class Engines:
 
     def for_options(self, options: EngineOptions) -> OcrEngine:
         """The engine that reads a document with these options. It is loaded when it reads."""
-        engine: OcrEngine = self._text if options.mode == "text" or self._text_formats else self._structure
-        if not (options.doc_orientation or options.doc_unwarping):
-            return engine
         from ocr.preparation.engine import PreparingEngine
 
+        orientation, flattening = options.doc_orientation, options.doc_unwarping
+        if options.mode == "text" or self._text_formats:
+            if not (orientation or flattening):
+                return self._text
+            return PreparingEngine(self._text, self._preparation, orientation=orientation, flattening=flattening)
+        # Its configuration may have pages prepared whoever asks.
+        configured = self._structure.preparation
+        orientation, flattening = orientation or configured.orientation, flattening or configured.flattening
+        if not (orientation or flattening):
+            return self._structure
         return PreparingEngine(
-            engine, self._preparation, orientation=options.doc_orientation, flattening=options.doc_unwarping
+            self._structure, self._structure_preparation, orientation=orientation, flattening=flattening
         )
 
     @property
@@ -77,16 +93,25 @@ class Engines:
         return getattr(self._text, "formats_pages", False) and self._settings.paddleocr_pipeline_config is None
 
     @cached_property
-    def _structure(self) -> PageEngine:
+    def _structure(self) -> StructureEngine:
         from ocr.engines.structure import StructureEngine
 
         return StructureEngine(self._settings, self._threads)
 
     @cached_property
-    def _preparation(self) -> Any:
+    def _preparation(self) -> Preparation:
         from ocr.preparation.engine import Preparation
 
         return Preparation(self._settings, self._threads)
+
+    @cached_property
+    def _structure_preparation(self) -> Preparation:
+        configured = self._structure.preparation
+        if configured.orientation_model is None and configured.flattening_model is None:
+            return self._preparation
+        from ocr.preparation.engine import Preparation
+
+        return Preparation(self._settings, self._threads, configured.orientation_model, configured.flattening_model)
 
 
 def engine_for(engine: OcrEngine, options: EngineOptions) -> OcrEngine:

@@ -24,9 +24,7 @@ def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
     Raises:
         EngineUnavailable: there is none of that name, or what it needs is not installed here.
     """
-    name = engine_name(settings)
-    if name not in ENGINES:
-        raise EngineUnavailable(f"QUIRE_OCR_ENGINE: there is no engine {name!r}. Choose one of {', '.join(ENGINES)}.")
+    name = known_engine_name(settings)
     module, _, factory = ENGINES[name].partition(":")
     try:
         return cast(OcrEngine, getattr(import_module(module), factory)(settings, threads))
@@ -34,6 +32,18 @@ def create_engine(settings: Settings, threads: int | None = None) -> OcrEngine:
         raise EngineUnavailable(
             f"The engine {name} is not installed here ({error.name} is missing). Install apps/worker/requirements.txt."
         ) from error
+
+
+def known_engine_name(settings: Settings) -> str:
+    """As `engine_name`.
+
+    Raises:
+        EngineUnavailable: there is none of that name.
+    """
+    name = engine_name(settings)
+    if name not in ENGINES:
+        raise EngineUnavailable(f"QUIRE_OCR_ENGINE: there is no engine {name!r}. Choose one of {', '.join(ENGINES)}.")
+    return name
 
 
 def engine_name(settings: Settings) -> str:

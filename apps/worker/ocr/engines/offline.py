@@ -22,16 +22,16 @@ def find_model(model_dir: Path, name: str, files: tuple[str, ...] = (ONNX_FILE, 
 
 
 def require_model(model_dir: Path, name: str, files: tuple[str, ...], purpose: str) -> Path:
-    """As `find_model`.
+    """As `find_model`, for a model that prepares pages.
 
     Raises:
-        EngineUnavailable: it is not there; the message says where to put it.
+        EngineUnavailable: it is not there; the message says how to have it.
     """
     found = find_model(model_dir, name, files)
     if found is None:
         raise EngineUnavailable(
-            f"{purpose} needs the model {name}. Put its inference.yml and {' or '.join(files)} into "
-            f"{model_dir / name} (QUIRE_MODEL_DIR)."
+            f"{purpose} needs the model {name}: `quire models download --engine preparation` fetches it, or put its "
+            f"inference.yml and {' or '.join(files)} into {model_dir / name} (QUIRE_MODEL_DIR)."
         )
     return found
 

@@ -18,6 +18,7 @@ from quire.settings import Settings, load_settings
 # Exit statuses, as those of `quire`.
 _FAILED = 1
 _NOT_REACHABLE = 3
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     except QuireError as error:
         print(f"quire: {error.code}: {error.message}", file=sys.stderr)
         return _NOT_REACHABLE if error.code == "models_unreachable" else _FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"quire: engine_unavailable: {error.filename} cannot be read: {error.strerror}.", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _list(settings: Settings, parsed: argparse.Namespace) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ocr.engines import models, opencv_alias
-from ocr.engines.choose import engine_name
+from ocr.engines.choose import known_engine_name
 from ocr.engines.got import checkpoint
 from ocr.engines.lean import scripts
 from ocr.engines.offline import ONNX_FILE, PADDLE_FILES, find_model
@@ -23,6 +23,21 @@ from quire.settings import Settings
 ENGINES: Final = ("lean", "paddleocr", "got", "structure", "preparation")
 
 _GOT_REPOSITORY: Final = f"stepfun-ai/{checkpoint.NAME}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a model of PaddleOCR's may be: the end of its package's name, and files of which it has one each."""
+
+    suffix: str
+    needs: tuple[tuple[str, ...], ...]
+
+
+_ONNX: Final = Form("_onnx", ((ONNX_FILE,),))
+_PADDLE: Final = Form("", (PADDLE_FILES, ("inference.pdiparams",)))
+# Of the few that Paddle runs without a graph.
+_WEIGHTS: Final = Form("", (("model.safetensors", "model_state.pdparams", "inference.pdparams"),))
+_DESCRIPTION: Final = ("inference.yml",)
 
 
 @dataclass(frozen=True)
@@ -81,16 +96,39 @@ def find(settings: Settings, engine: str | None = None, language: str | None = N
 
 
 def needed(settings: Settings) -> list[Model]:
-    """What the settings' engine needs for the settings' language, and PP-StructureV3 where it is set up."""
-    engine = engine_name(settings)
-    on_paddle = settings.uses_gpu or settings.quire_cpu_engine == "paddle"
-    if engine == "paddleocr" and settings.quire_models != "download" and not on_paddle:
-        # It reads with the models of the lean engine.
-        engine = "lean"
-    found = find(settings, engine, settings.paddleocr_lang)
+    """What the settings' engine needs for the settings' language, and PP-StructureV3 where it is set up.
+
+    Where models are downloaded (`QUIRE_MODELS=download`), those of the options that prepare pages as well: any payload
+    may ask for one, and workers do not fetch them.
+
+    Raises as `find`, and:
+        EngineUnavailable: there is no such engine.
+    """
+    engine = known_engine_name(settings)
+    found: list[Model] = []
+    if engine == "paddleocr":
+        found += _for_paddleocr(settings)
+    elif engine in ENGINES:
+        found += find(settings, engine, settings.paddleocr_lang)
     if settings.paddleocr_pipeline_config is not None:
         found += find(settings, "structure")
+    if settings.quire_models == "download":
+        found += find(settings, "preparation")
     return found
+
+
+def _for_paddleocr(settings: Settings) -> list[Model]:
+    if settings.paddleocr_det_model_dir or settings.paddleocr_rec_model_dir:
+        # Given by the operator; a second one that is not given is that of the wheel.
+        return []
+    # Without a download it reads with the models of the lean engine.
+    downloads = settings.quire_models == "download" or _runs_on_paddle(settings)
+    return find(settings, "paddleocr" if downloads else "lean", settings.paddleocr_lang)
+
+
+def _runs_on_paddle(settings: Settings) -> bool:
+    """Whether PaddleOCR's models have to be in Paddle's form. Its plugin for inference takes that one first."""
+    return settings.uses_gpu or settings.paddleocr_enable_hpi or settings.quire_cpu_engine == "paddle"
 
 
 def _of_engine(engine: str, settings: Settings) -> Iterator[Model]:
@@ -107,12 +145,7 @@ def _of_engine(engine: str, settings: Settings) -> Iterator[Model]:
     elif engine == "structure":
         yield from _structure(settings)
     else:
-        for name, option in (
-            (ORIENTATION, "doc_orientation"),
-            (FLATTENING, "doc_unwarping"),
-            (TEXTLINE_MODEL, "textline_orientation"),
-        ):
-            yield _hub_model(engine, name, option, settings, (ONNX_FILE,))
+        yield from _preparation(settings)
 
 
 def _lean(settings: Settings) -> Iterator[Model]:
@@ -127,14 +160,13 @@ def _lean(settings: Settings) -> Iterator[Model]:
 
 def _paddleocr(settings: Settings) -> Iterator[Model]:
     opencv_alias.install()
-    asked: models.Runtime = "paddle" if settings.uses_gpu else settings.quire_cpu_engine
-    readers: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    asked: models.Runtime = "paddle" if _runs_on_paddle(settings) else "onnxruntime"
+    readers: dict[tuple[str, str, Form], list[str]] = {}
     for language in paddle_languages():
-        on_onnx = models.downloaded_runtime(language, asked) == "onnxruntime"
-        form: tuple[str, ...] = (ONNX_FILE,) if on_onnx else PADDLE_FILES
+        form = _form(on_onnx=models.downloaded_runtime(language, asked) == "onnxruntime")
         for purpose, name in zip(("detection", "recognition"), models.names_for(language), strict=False):
             readers.setdefault((purpose, name, form), []).append(language)
-    for (purpose, name, form), languages in sorted(readers.items()):
+    for (purpose, name, form), languages in sorted(readers.items(), key=lambda item: item[0][:2]):
         yield replace(_hub_model("paddleocr", name, purpose, settings, form), languages=tuple(languages))
 
 
@@ -142,12 +174,59 @@ def _structure(settings: Settings) -> Iterator[Model]:
     from ocr.engines.structure import pipeline_config
 
     config = pipeline_config.load(settings)
-    named = {str(pipeline_config.model_name(config, place)): place[-1] for place in pipeline_config.used_models(config)}
     bundled = {models.BUNDLED_DETECTION[0], models.BUNDLED_RECOGNITION[0]}
-    for name, purpose in named.items():
-        if name not in bundled or settings.uses_gpu:
-            form = PADDLE_FILES if settings.uses_gpu or not _has_onnx(name) else (ONNX_FILE,)
-            yield _hub_model("structure", name, purpose, settings, form)
+    seen = set()
+    for place in pipeline_config.used_models(config):
+        node = _node(config, place)
+        name, given = node.get("model_name"), node.get("model_dir")
+        # A part that the file leaves out has the models of another one.
+        if not name or (name, given) in seen:
+            continue
+        seen.add((name, given))
+        if given:
+            directory = _beside(settings, str(given))
+            yield Model("structure", name, place[-1], directory, needs=(_DESCRIPTION, (ONNX_FILE, *PADDLE_FILES)))
+        elif name not in bundled or settings.uses_gpu:
+            yield _hub_model("structure", name, place[-1], settings, *_forms(name, settings))
+    prepared = pipeline_config.preparation(config, settings)
+    if prepared.orientation and prepared.orientation_model is None:
+        yield _hub_model("structure", ORIENTATION, "DocOrientationClassify", settings, _ONNX)
+    if prepared.flattening and prepared.flattening_model is None:
+        yield _hub_model("structure", FLATTENING, "DocUnwarping", settings, _ONNX)
+
+
+def _node(config: Mapping[str, Any], place: Sequence[str]) -> Mapping[str, Any]:
+    """What a configuration has at a place; nothing where it has no such place."""
+    node: Any = config
+    for key in place:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def _beside(settings: Settings, directory: str) -> Path:
+    """A directory that a configuration names, which is relative to its file."""
+    path = settings.paddleocr_pipeline_config
+    return (Path.cwd() if path is None else path.absolute().parent) / directory
+
+
+def _forms(name: str, settings: Settings) -> list[Form]:
+    """The forms that PP-StructureV3 takes a model in, that of the download first."""
+    opencv_alias.install()
+    from paddlex.inference.utils import official_models
+
+    if name in official_models.SAFETENSORS_SUPPORTED_MODELS_WITHOUT_SUFFIX:
+        return [_WEIGHTS]
+    if settings.uses_gpu:
+        return [_PADDLE]
+    return [_ONNX, _PADDLE] if name in official_models.ONNX_SUPPORTED_MODELS else [_PADDLE, _ONNX]
+
+
+def _preparation(settings: Settings) -> Iterator[Model]:
+    for name, option in ((ORIENTATION, "doc_orientation"), (FLATTENING, "doc_unwarping")):
+        yield _hub_model("preparation", name, option, settings, _ONNX)
+    # PaddleOCR's pipeline runs this one, on what it runs on itself.
+    form = _form(on_onnx=not _runs_on_paddle(settings))
+    yield _hub_model("preparation", TEXTLINE_MODEL, "textline_orientation", settings, form)
 
 
 def paddle_languages() -> tuple[str, ...]:
@@ -160,17 +239,18 @@ def paddle_languages() -> tuple[str, ...]:
     return tuple(sorted(single.union(*groups)))
 
 
-def _has_onnx(name: str) -> bool:
-    """Whether PaddleOCR's hub has the model as an ONNX graph."""
-    opencv_alias.install()
-    from paddlex.inference.utils.official_models import ONNX_SUPPORTED_MODELS
-
-    return name in ONNX_SUPPORTED_MODELS
+def _form(*, on_onnx: bool) -> Form:
+    return _ONNX if on_onnx else _PADDLE
 
 
-def _hub_model(engine: str, name: str, purpose: str, settings: Settings, form: tuple[str, ...]) -> Model:
-    """One of PaddleOCR's: where it is, or where PaddleOCR itself would look for a download."""
-    package = f"{name}_onnx" if form == (ONNX_FILE,) else name
-    downloaded = settings.quire_model_dir.absolute() / "paddlex" / "official_models" / package
-    place = find_model(settings.quire_model_dir, name, form) or downloaded
-    return Model(engine, name, purpose, place, repository=f"PaddlePaddle/{package}", needs=(("inference.yml",), form))
+def _hub_model(engine: str, name: str, purpose: str, settings: Settings, *forms: Form) -> Model:
+    """One of PaddleOCR's: where it is, in any of the forms, or where PaddleOCR itself would look for a download."""
+    for form in forms:
+        place = find_model(settings.quire_model_dir, name, form.needs[0])
+        if place is not None:
+            break
+    else:
+        form = forms[0]
+        place = settings.quire_model_dir.absolute() / "paddlex" / "official_models" / f"{name}{form.suffix}"
+    repository = f"PaddlePaddle/{name}{form.suffix}"
+    return Model(engine, name, purpose, place, repository=repository, needs=(_DESCRIPTION, *form.needs))

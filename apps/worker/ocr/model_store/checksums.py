@@ -37,6 +37,10 @@ def verify(model: Model) -> Verdict:
     sums = read_sums(model.place)
     if sums is None:
         return Verdict("unknown", f"{model.place} has no {SUMS}")
+    needed = {name for names in model.needs for name in names if (model.place / name).is_file()}
+    unnamed = sorted(needed - sums.keys())
+    if unnamed:
+        return Verdict("unknown", f"{SUMS} does not name {', '.join(unnamed)}")
     return _against(dict(sums), model.place)
 
 

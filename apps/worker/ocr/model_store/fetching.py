@@ -36,6 +36,11 @@ def _have(client: httpx.Client, source: Source, model: Model, *, forbidden: bool
     verdict = verify(model)
     if verdict.outcome in ("ok", "unknown"):
         return False
+    if model.repository is None and model.needs:
+        raise EngineUnavailable(
+            f"{model.place} is missing or incomplete, and named for {model.name} (PADDLEOCR_PIPELINE_CONFIG, or "
+            "PADDLEOCR_DET_MODEL_DIR and PADDLEOCR_REC_MODEL_DIR). Put the model there, or do not name it."
+        )
     if model.repository is None:
         if verdict.outcome == "damaged":
             raise ModelDamaged(f"{model.place}: {verdict.found}. Install the package that it belongs to again.")

@@ -18,7 +18,19 @@ from quire.errors import ModelsUnreachable
 
 # What engines read. Code, pictures and weights in other forms stay where they are.
 _SUFFIXES: Final = frozenset(
-    {".jinja", ".json", ".model", ".onnx", ".pdiparams", ".pdmodel", ".safetensors", ".txt", ".yaml", ".yml"}
+    {
+        ".jinja",
+        ".json",
+        ".model",
+        ".onnx",
+        ".pdiparams",
+        ".pdmodel",
+        ".pdparams",
+        ".safetensors",
+        ".txt",
+        ".yaml",
+        ".yml",
+    }
 )
 
 

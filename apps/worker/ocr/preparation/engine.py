@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ocr import turns
 from ocr.engines.base import OcrEngine, PageContent, ReadRequest, read_images
@@ -20,20 +21,22 @@ from quire.settings import Settings
 
 @dataclass
 class Preparation:
-    """The models of one process, each loaded when it is first needed."""
+    """The models of one process, each loaded when it is first needed: from below `QUIRE_MODEL_DIR`, if not given."""
 
     settings: Settings
     threads: int
+    orientation_model: Path | None = None
+    flattening_model: Path | None = None
 
     @cached_property
     def orientation(self) -> Orientation:
         """Raises `EngineUnavailable` where its model is missing or damaged."""
-        return Orientation(self.settings.quire_model_dir, self.threads)
+        return Orientation(self.settings.quire_model_dir, self.threads, self.orientation_model)
 
     @cached_property
     def flattening(self) -> Flattening:
         """Raises `EngineUnavailable` where its model is missing or damaged."""
-        return Flattening(self.settings.quire_model_dir, self.threads)
+        return Flattening(self.settings.quire_model_dir, self.threads, self.flattening_model)
 
 
 class PreparingEngine(EngineOver):

@@ -57,14 +57,15 @@ class Grid:
 
 
 class Flattening:
-    """Flattens page images.
+    """Flattens page images. Its model is in `directory`, if that is given.
 
     Raises:
         EngineUnavailable: the model is missing or damaged.
     """
 
-    def __init__(self, model_dir: Path, threads: int) -> None:
-        path = require_model(model_dir, MODEL, (ONNX_FILE,), "doc_unwarping") / ONNX_FILE
+    def __init__(self, model_dir: Path, threads: int, directory: Path | None = None) -> None:
+        directory = directory or require_model(model_dir, MODEL, (ONNX_FILE,), "doc_unwarping")
+        path = directory / ONNX_FILE
         self._model = OnnxModel(_graph_of_places(path), MODEL, threads)
 
     def grid(self, image: PageImage) -> Grid:

@@ -27,14 +27,14 @@ _TURNS: Final = ("0", "90", "180", "270")
 
 
 class Orientation:
-    """Tells how far page images are turned clockwise, in quarters.
+    """Tells how far page images are turned clockwise, in quarters. Its model is in `directory`, if that is given.
 
     Raises:
         EngineUnavailable: the model is missing or damaged.
     """
 
-    def __init__(self, model_dir: Path, threads: int) -> None:
-        directory = require_model(model_dir, MODEL, (ONNX_FILE,), "doc_orientation")
+    def __init__(self, model_dir: Path, threads: int, directory: Path | None = None) -> None:
+        directory = directory or require_model(model_dir, MODEL, (ONNX_FILE,), "doc_orientation")
         self._labels = _labels(directory / "inference.yml")
         self._model = OnnxModel(directory / ONNX_FILE, MODEL, threads)
 

@@ -16,8 +16,9 @@ from quire.exports.xml_text import element_text
 from quire.structure.joined_tables import joined
 from quire.structure.tables import grid
 
-# A spreadsheet takes what begins with these for a formula and may run it; an apostrophe before it makes it text.
-_FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes what begins with these, or with their wide forms, for a formula and may run it; an apostrophe
+# before it makes it text.
+_FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def write_xlsx(info: ExportInfo, pages: Iterator[PageText], out: BinaryIO, _sour
 
 def harmless(cell: str) -> str:
     """A cell's text as a spreadsheet may open it from CSV; numbers stay as they are."""
-    return cell if not cell.startswith(_FORMULA_SIGNS) or _is_number(cell) else f"'{cell}"
+    # A dash alone, which stands for nothing, runs nothing.
+    plain = len(cell) <= 1 or not cell.lstrip().startswith(_FORMULA_SIGNS) or _is_number(cell)
+    return cell if plain else f"'{cell}"
 
 
 def _is_number(text: str) -> bool:

@@ -66,6 +66,9 @@ def _continuation(opened: JoinedPage, page: PageText) -> tuple[int, tuple[Block,
     first = next((index for index, block in enumerate(page.blocks) if block.type not in _BESIDE), None)
     if last is None or first is None or page.page_number != opened.last_page + 1:
         return None
+    if opened.blocks[last].type != "table" or page.blocks[first].type != "table":
+        # Such as a chart, which has a table of its numbers.
+        return None
     before, here = opened.blocks[last].table, page.blocks[first].table
     if before is None or here is None or before.columns != here.columns or not before.columns:
         return None
@@ -92,7 +95,8 @@ def _with_rows(opened: JoinedPage, following: Block, page_number: int) -> Joined
     assert following.table is not None
     table = join_tables(block.table, following.table)
     text = f"{block.text}\n{following.text}".strip("\n")
-    longer = block.model_copy(update={"table": table, "text": text})
+    formulas = tuple(dict.fromkeys((*block.formulas, *following.formulas)))
+    longer = block.model_copy(update={"table": table, "text": text, "formulas": formulas})
     return replace(opened, blocks=(*opened.blocks[:last], longer, *opened.blocks[last + 1 :]), last_page=page_number)
 
 

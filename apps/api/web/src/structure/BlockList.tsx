@@ -30,7 +30,10 @@ export function BlockList({ id, number, blocks, onSelect, onCopy }: Props) {
               {text && <IconButton icon="copy" label={`Copy the ${nameOfBlock(block).toLowerCase()}`} onClick={() => onCopy(text, `The ${nameOfBlock(block).toLowerCase()}`)} />}
             </div>
             {block.table ? (
-              <TableView table={block.table} />
+              <>
+                {isPicture(block) && <Picture id={id} number={number} index={index} name={nameOfBlock(block)} />}
+                <TableView table={block.table} />
+              </>
             ) : block.latex ? (
               <code className="formula">{block.latex}</code>
             ) : (

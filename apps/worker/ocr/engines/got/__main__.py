@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from math import inf
 from pathlib import Path
 
 import workspace  # noqa: F401  isort: skip
 from ocr.engines.got.engine import GotEngine, Region
 from quire.errors import QuireError
 from quire.page_ranges import select_pages
-from quire.pages import PageLimits, open_source
+from quire.pages import PageImage, PageLimits, open_source
 from quire.settings import load_settings
 
 
@@ -38,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(engine.transcribe_together(images, formatted=parsed.formatted))
                 return 0
             for position, number in enumerate(numbers):
-                (text,) = engine.transcribe([source.image(number, dpi)], formatted=parsed.formatted, region=region)
+                image = source.image(number, dpi)
+                part = None if region is None else _on_page(region, image)
+                (text,) = engine.transcribe([image], formatted=parsed.formatted, region=part)
                 print(("\f" if position else "") + text, flush=True)
     except (QuireError, ValueError, OSError) as error:
         code = error.code if isinstance(error, QuireError) else "invalid_arguments"
@@ -52,9 +55,17 @@ def _region(text: str) -> Region:
         left, top, right, bottom = (float(each) for each in text.split(","))
     except ValueError:
         raise ValueError(f"--region: {text!r} is not LEFT,TOP,RIGHT,BOTTOM") from None
-    if not (0 <= left < right and 0 <= top < bottom):
+    if not (0 <= left < right < inf and 0 <= top < bottom < inf):
         raise ValueError(f"--region: {text!r} holds nothing")
     return left, top, right, bottom
+
+
+def _on_page(region: Region, image: PageImage) -> Region:
+    """The part of a region that is on the page."""
+    left, top, right, bottom = region
+    if left >= image.width or top >= image.height:
+        raise ValueError(f"--region: page {image.number} has {image.width} × {image.height} pixels, all outside of it")
+    return left, top, min(right, image.width), min(bottom, image.height)
 
 
 if __name__ == "__main__":

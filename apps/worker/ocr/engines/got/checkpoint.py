@@ -17,6 +17,8 @@ NAME: Final = "GOT-OCR-2.0-hf"
 ARCHITECTURE: Final = "got_ocr2"
 VARIABLE: Final = "QUIRE_GOT_MODEL_DIR"
 
+# transformers names every model that it knows where it does not know one.
+_LONGEST_REASON: Final = 200
 _DOWNLOAD: Final = "`quire models download --engine got` fetches it"
 # Either of each: what `transformers` has called its files over time.
 FILES: Final = (
@@ -112,15 +114,36 @@ def load(settings: Settings, threads: int) -> Loaded:
         if is_out_of_memory(error):
             raise OutOfMemory(f"The model {NAME} needs more memory than there is on {device}.") from None
         # Plain exceptions of several libraries for a damaged file, another tokenizer and other shapes alike.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
         raise EngineUnavailable(f"{directory} cannot be loaded ({reason}). {_DOWNLOAD} again.") from error
     if report["missing_keys"]:
         # transformers would go on with random numbers in their place.
         raise EngineUnavailable(
             f"{directory}: the weights lack {len(report['missing_keys'])} of the model's tensors. {_DOWNLOAD} again."
         )
+    objection = _objection(transformers, processor, model)
+    if objection is not None:
+        raise EngineUnavailable(f"{directory}: its files do not belong together, {objection}. {_DOWNLOAD} again.")
     processor.tokenizer.padding_side = "left"
     return Loaded(torch, processor, model, _end_ids(processor, model))
+
+
+def _objection(transformers: Any, processor: Any, model: Any) -> str | None:
+    """Why files that could all be read are not those of one model; the first page would fail on it."""
+    if not isinstance(processor, transformers.GotOcr2Processor):
+        return f"a {type(processor).__name__} prepares its pages"
+    tokenizer = processor.tokenizer
+    marks = (processor.message_start_token, processor.message_end_token, processor.image_token)
+    unknown = [mark for mark in marks if mark not in tokenizer.get_vocab()]
+    if unknown:
+        return f"the tokenizer does not know {', '.join(unknown)}"
+    if tokenizer.pad_token_id is None:
+        return "the tokenizer has no token to pad with"
+    written, read = processor.image_token_id, model.config.image_token_id
+    if written != read:
+        return f"pages are token {written} of the tokenizer and {read} of the model"
+    made, taken = processor.image_processor.size["height"], model.config.vision_config.image_size
+    return None if made == taken else f"pages are made {made} pixels high, and the model takes {taken}"
 
 
 def _packages() -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ from ocr.engines.got import checkpoint
 from ocr.engines.halving import in_halves, is_out_of_memory
 from ocr.engines.warm_up_page import warm_up_page
 from ocr.languages import merge_languages
-from quire.errors import EngineUnavailable
+from quire.errors import EngineUnavailable, OutOfMemory, PageTimeout
 from quire.pages import PageImage
 from quire.settings import Settings
 from quire.structure.escaping import escape_line
@@ -99,6 +100,7 @@ class GotEngine:
         Raises:
             EngineUnavailable: it cannot be loaded.
             OutOfMemory: an image alone does not fit the device's memory.
+            PageTimeout: the answer had no end after `QUIRE_PAGE_SECONDS` for each image of a batch.
         """
         loaded = self._load()
         texts: list[str] = []
@@ -110,11 +112,18 @@ class GotEngine:
     def transcribe_together(self, images: Sequence[PageImage], *, formatted: bool = False) -> str:
         """What pages that belong together say, as one text: sentences and tables go on from page to page.
 
-        Raises as `transcribe`.
+        Raises as `transcribe`; pages that do not fit together are not divided.
         """
         loaded = self._load()
         pictures = [[Image.fromarray(image.pixels) for image in images]]
-        (text,) = self._generate(loaded, images[:1], pictures, {"format": formatted, "multi_page": True})
+        try:
+            (text,) = self._generate(loaded, images[:1], pictures, {"format": formatted, "multi_page": True})
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise OutOfMemory(
+                    f"The {len(images)} pages together need more memory than there is: name fewer of them."
+                ) from None
+            raise
         return text
 
     def _load(self) -> checkpoint.Loaded:
@@ -143,7 +152,12 @@ class GotEngine:
     ) -> list[str]:
         """The answers for pictures, one for each of `images`, which are named where one is too long."""
         model, tokenizer = loaded.model, loaded.processor.tokenizer
+        # Groups of pages that are read as one are as many pages.
+        seconds = self._settings.quire_page_seconds * sum(
+            len(each) if isinstance(each, list) else 1 for each in pictures
+        )
         inputs = loaded.processor(pictures, return_tensors="pt", padding=True, **asked).to(model.device, model.dtype)
+        started = time.monotonic()
         with loaded.torch.inference_mode():
             written = model.generate(
                 **inputs,
@@ -151,14 +165,19 @@ class GotEngine:
                 eos_token_id=loaded.end_ids,
                 pad_token_id=loaded.end_ids[-1],
                 max_new_tokens=self._settings.quire_got_max_tokens,
+                max_time=seconds,
                 no_repeat_ngram_size=_NO_REPEAT,
             )
+        is_over = time.monotonic() - started >= seconds
         answers = written[:, inputs["input_ids"].shape[1] :].tolist()
         for image, tokens in zip(images, answers, strict=True):
-            if not set(loaded.end_ids) & set(tokens):
-                logger.warning(
-                    "Page %d: the text was cut off after %d tokens (QUIRE_GOT_MAX_TOKENS).", image.number, len(tokens)
-                )
+            if set(loaded.end_ids) & set(tokens):
+                continue
+            if is_over and len(tokens) < self._settings.quire_got_max_tokens:
+                raise PageTimeout(f"Page {image.number} was not read within {seconds:g} seconds (QUIRE_PAGE_SECONDS).")
+            logger.warning(
+                "Page %d: the text was cut off after %d tokens (QUIRE_GOT_MAX_TOKENS).", image.number, len(tokens)
+            )
         return [tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in answers]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from ocr.engines.structure import pipeline_config
 from ocr.engines.structure.mapping import content_of
 from ocr.engines.warm_up_page import warm_up_page
 from ocr.languages import merge_languages
-from quire.errors import EngineUnavailable, OutOfMemory
+from quire.errors import EngineUnavailable, OutOfMemory, QuireError
 from quire.pages import PageImage
 from quire.settings import Settings
 
@@ -49,6 +50,15 @@ class StructureEngine:
         return f"{version('paddleocr')}+{pipeline_config.digest(self._config)}"
 
     @cached_property
+    def preparation(self) -> pipeline_config.Preparation:
+        """What the configuration has done to pages before they are read.
+
+        Raises:
+            EngineUnavailable: the configuration cannot be read, or names a directory that has no such model.
+        """
+        return pipeline_config.preparation(self._config, self._settings)
+
+    @cached_property
     def _config(self) -> pipeline_config.Config:
         self._import()
         return pipeline_config.load(self._settings)
@@ -69,7 +79,14 @@ class StructureEngine:
 
     def warm_up(self) -> None:
         """See `OcrEngine.warm_up`."""
-        self.recognize_pages([warm_up_page()], ReadRequest(merge_languages(self._settings.paddleocr_lang, ())))
+        request = ReadRequest(merge_languages(self._settings.paddleocr_lang, ()))
+        try:
+            self.recognize_pages([warm_up_page()], request)
+        except QuireError:
+            raise
+        except Exception as error:
+            # A graph that can be loaded may be another model's all the same.
+            raise EngineUnavailable(f"PP-StructureV3 cannot read with its models: {_first_line(error)}") from error
 
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`."""
@@ -89,7 +106,7 @@ class StructureEngine:
         try:
             results = pipeline.predict(
                 pages,
-                use_textline_orientation=request.textline_orientation or None,
+                use_textline_orientation=request.textline_orientation or pipeline_config.turns_lines(self._config),
                 use_table_orientation_classify=pipeline_config.turns_tables(self._config),
             )
         except EngineUnavailable:
@@ -103,29 +120,46 @@ class StructureEngine:
     def _built(self, turns_lines: bool) -> Any:
         """The pipeline, with the model for upside-down lines once somebody has asked for it."""
         if self._pipeline is None or (turns_lines and not self._turns_lines):
+            # What is missing is missed before the pipeline that there is goes.
+            paddleocr = self._import()
+            config = pipeline_config.resolved(self._config, self._settings, textline_orientation=turns_lines)
             # Two of them would take twice the memory.
             self._pipeline = None
-            self._pipeline = self._build(turns_lines)
+            self._pipeline = self._build(paddleocr, config)
             self._turns_lines = turns_lines
         return self._pipeline
 
     def _import(self) -> Any:
         return import_paddleocr(self._settings, offline=self._settings.quire_models != "download")
 
-    def _build(self, turns_lines: bool) -> Any:
-        paddleocr = self._import()
+    def _build(self, paddleocr: Any, config: pipeline_config.Config) -> Any:
         if self._settings.uses_gpu:
             require_gpu(self._settings.ocr_device)
-        config = pipeline_config.resolved(self._config, self._settings, textline_orientation=turns_lines)
         try:
-            return paddleocr.PPStructureV3(
+            pipeline = paddleocr.PPStructureV3(
                 paddlex_config=config,
                 device=self._settings.ocr_device,
                 engine_config=pipeline_config.runtimes(self._settings, self._threads),
             )
+            if pipeline_config.turns_tables(config):
+                # PaddleX loads it at the first page with a table.
+                tables = pipeline.paddlex_pipeline.table_recognition_pipeline._pipeline
+                tables.table_orientation_classify_model = tables.create_model(tables.table_orientation_classify_config)
+            return pipeline
         except Exception as error:
             if is_out_of_memory(error):
                 raise OutOfMemory("The models of mode structure need more memory than there is.") from None
             # PaddleX raises plain exceptions for a missing file, a damaged model and a failed download alike.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise EngineUnavailable(f"PP-StructureV3 could not load its models: {reason}") from error
+            raise EngineUnavailable(f"PP-StructureV3 could not load its models: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The model that PaddleX was at, which few of its errors name, and what it said."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "create_model" and isinstance(config := frame.f_locals.get("config"), dict):
+            return f"{config.get('model_name')}: {_first_line(error)}"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from ocr.control_characters import without_controls
 from ocr.engines.base import PageContent, TextLine
 from ocr.engines.paddle import line_box
-from quire.contracts import Block, BlockType, Box, Table
+from ocr.engines.structure.word_places import words_of_line
+from quire.contracts import Block, BlockType, Box, Table, TableCell
 from quire.structure.markdown import BESIDE_THE_TEXT, PICTURES
-from quire.structure.tables import table_from_html
+from quire.structure.tables import MOST_COLUMNS, MOST_ROWS, make_table, table_from_html
 
 Pixels = npt.NDArray[np.uint8]
 Sides = tuple[float, float, float, float]
@@ -74,19 +76,33 @@ def content_of(result: dict[str, Any], pixels: Pixels) -> PageContent:
 
 
 def _lines(ocr: dict[str, Any]) -> Iterator[TextLine]:
-    angles = ocr.get("textline_orientation_angles") or ()
-    for index, (polygon, text, score) in enumerate(
-        zip(ocr.get("rec_polys", ()), ocr.get("rec_texts", ()), ocr.get("rec_scores", ()), strict=True)
+    # Of every line that was found, also those that were not read well enough; of a formula there is none.
+    angles = zip(ocr.get("dt_polys") or (), ocr.get("textline_orientation_angles") or (), strict=False)
+    upside_down = {_key(polygon) for polygon, angle in angles if angle == 1}
+    # Formulas and what is read in single blocks come last and have no words.
+    words = chain(zip(ocr.get("text_word") or (), ocr.get("text_word_boxes") or (), strict=False), repeat(((), ())))
+    for polygon, text, score, (pieces, boxes) in zip(
+        ocr.get("rec_polys", ()), ocr.get("rec_texts", ()), ocr.get("rec_scores", ()), words, strict=False
     ):
         if text.strip():
-            # Formulas, which come last, have no angle.
-            upside_down = index < len(angles) and angles[index] == 1
-            yield TextLine(text, line_box(polygon, text, upside_down=upside_down), min(max(float(score), 0.0), 1.0))
+            confidence = min(max(float(score), 0.0), 1.0)
+            turned = _key(polygon) in upside_down
+            box = line_box(polygon, text, upside_down=turned)
+            # PaddleX takes all text to run to the right.
+            runs_right = not turned and box[0] == tuple(map(float, polygon[0]))
+            found = words_of_line(text, box, confidence, pieces, boxes) if runs_right else ()
+            yield TextLine(text, box, confidence, found)
+
+
+def _key(polygon: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, point)) for point in polygon)
 
 
 def _blocks(result: dict[str, Any], width: int, height: int) -> Iterator[Block]:
     tables = list(result.get("table_res_list") or ())
     layout = (result.get("layout_det_res") or {}).get("boxes") or ()
+    reads_charts = bool((result.get("model_settings") or {}).get("use_chart_recognition"))
+    formulas = [_text(str(each.get("rec_formula") or "")) for each in result.get("formula_res_list") or ()]
     order = 0
     for parsed in result.get("parsing_res_list") or ():
         sides = _within(parsed["block_bbox"], width, height)
@@ -96,6 +112,8 @@ def _blocks(result: dict[str, Any], width: int, height: int) -> Iterator[Block]:
         kind = TYPES.get(label, "other")
         text = _text(str(parsed.get("block_content") or ""))
         table = _table(text, tables) if kind == "table" else None
+        if kind == "chart" and reads_charts:
+            table = table_of_chart(text)
         latex = _latex(text) if kind == "formula" else None
         beside = kind in BESIDE_THE_TEXT
         yield Block(
@@ -108,6 +126,7 @@ def _blocks(result: dict[str, Any], width: int, height: int) -> Iterator[Block]:
             confidence=_confidence(sides, layout),
             table=table,
             latex=latex,
+            formulas=() if latex else tuple(dict.fromkeys(each for each in formulas if each and f"${each}$" in text)),
         )
         order += not beside
 
@@ -121,6 +140,17 @@ def _table(html: str, found: list[dict[str, Any]]) -> Table | None:
     return table_from_html(
         html, [_corners((float(a), float(b), float(c), float(d))) for a, b, c, d in map(_upright, boxes)]
     )
+
+
+def table_of_chart(text: str) -> Table | None:
+    """The numbers of a chart, which its model writes with a bar between two cells; None where it wrote none."""
+    rows = [line.strip().strip("|").split("|") for line in text.splitlines() if "|" in line]
+    cells = (
+        TableCell(row=row, column=column, text=cell.strip(), is_header=row == 0)
+        for row, found in enumerate(rows[:MOST_ROWS])
+        for column, cell in enumerate(found[:MOST_COLUMNS])
+    )
+    return make_table(cells) if rows else None
 
 
 def _upright(box: Sequence[Any]) -> Sequence[Any]:
