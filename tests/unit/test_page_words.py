@@ -16,7 +16,7 @@ def box(left: float) -> Box:
 
 
 LINES = [
-    TextLine("one two", box(0), 1.0, (TextWord("one", box(0), 1.0), TextWord("two", box(20), 0.98765))),
+    TextLine("one two", box(0), 1.0, (TextWord("one", box(0), 1.0), TextWord("two", box(20), 0.9877))),
     TextLine("no words", box(0), 1.0),
     TextLine("three", box(0), 1.0, (TextWord("th\0ree", box(40), 1.0), TextWord("\x07", box(60), 1.0))),
 ]
@@ -46,6 +46,11 @@ def test_words_are_whole_contracts(words_of):
 @BOTH
 def test_lines_without_words_have_none(words_of):
     assert words_of([]) == words_of([LINES[1]]) == ()
+
+
+def test_confidences_are_rounded():
+    (word,) = page_words([TextLine("one", box(0), 1.0, (TextWord("one", box(0), 0.98765),))])
+    assert word.confidence == 0.9877
 
 
 def test_a_confidence_that_cannot_be_is_refused():

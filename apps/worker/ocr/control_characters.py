@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+
+
+def each_without_controls(texts: Sequence[str]) -> list[str]:
+    """`without_controls` of each text, which together are quicker to look through."""
+    return list(map(str.strip if "".join(texts).isprintable() else without_controls, texts))
 
 
 def without_controls(text: str) -> str:

@@ -69,8 +69,11 @@ def _item(value: T, a: Point, b: Point, c: Point, d: Point) -> _Item[T]:
 
 def _split_columns(part: list[_Item[T]]) -> tuple[list[_Item[T]], list[_Item[T]]] | None:
     """The two sides of the widest gap that runs from top to bottom between running text."""
+    gaps = _gaps([(item.left, item.right) for item in part])
+    if not gaps:
+        return None
     line_height = median(item.height for item in part)
-    for width, left_end in nlargest(_MOST_COLUMNS, _gaps([(item.left, item.right) for item in part])):
+    for width, left_end in nlargest(_MOST_COLUMNS, gaps):
         if width < line_height / 2:
             return None
         left = [item for item in part if item.right <= left_end]
@@ -97,7 +100,9 @@ def _bands(part: list[_Item[T]]) -> list[list[_Item[T]]]:
     for top, bottom in sorted(_heights(part)):
         if top > end:
             starts.append(top)
-        end = max(end, bottom)
+        elif bottom <= end:
+            continue
+        end = bottom
     bands: list[list[_Item[T]]] = [[] for _ in starts]
     for item in part:
         bands[bisect_right(starts, item.top) - 1].append(item)
@@ -115,7 +120,9 @@ def _gaps(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
     for start, stop in ordered:
         if start > end:
             gaps.append((start - end, end))
-        end = max(end, stop)
+        elif stop <= end:
+            continue
+        end = stop
     return gaps
 
 
@@ -146,6 +153,8 @@ def _side_by_side(left: list[_Item[T]], right: list[_Item[T]]) -> bool:
 
 def _rows(part: list[_Item[T]]) -> list[list[T]]:
     """Group by height on the page: an item joins a row whose last item it overlaps by half."""
+    if len(part) == 1:
+        return [[part[0].value]]
     rows: list[list[_Item[T]]] = []
     for item in sorted(part, key=lambda i: (i.top + i.bottom, i.left)):
         row = rows[-1] if rows else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ def text_angle(boxes: Sequence[Box]) -> float:
     """
     if not boxes:
         return 0.0
-    corners = np.asarray(boxes, np.float64)
+    corners = _corners(boxes)
     along = corners[:, 1] - corners[:, 0]
     lengths = np.hypot(along[:, 0], along[:, 1])
     angles = np.degrees(np.arctan2(along[:, 1], along[:, 0]))
@@ -40,8 +41,14 @@ def turned_upright(boxes: Sequence[Box]) -> list[Box]:
     if abs(angle) < _LEAST_TURN:
         return list(boxes)
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    turned = np.asarray(boxes, np.float64) @ np.asarray([[cosine, -sine], [sine, cosine]])
+    turned = _corners(boxes) @ np.asarray([[cosine, -sine], [sine, cosine]])
     return [((a[0], a[1]), (b[0], b[1]), (c[0], c[1]), (d[0], d[1])) for a, b, c, d in turned.tolist()]
+
+
+def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """`np.asarray` of boxes, (n, 4, 2), which asks each tuple what it is and takes four times as long."""
+    numbers = chain.from_iterable(chain.from_iterable(boxes))
+    return np.fromiter(numbers, np.float64, 8 * len(boxes)).reshape(-1, 4, 2)
 
 
 def _weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:

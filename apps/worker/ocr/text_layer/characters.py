@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress, repeat
 from typing import Any, Final
@@ -21,11 +21,24 @@ Indices = npt.NDArray[np.intp]
 Codes = npt.NDArray[np.uint32]
 
 NO_CHARACTER: Final = 0xFFFD
+
+
+def _table(codes: Iterable[int]) -> Bools:
+    """Which code points are among these, up to the first one from which on none is."""
+    wanted = list(codes)
+    table = np.zeros(max(wanted) + 2, bool)
+    table[wanted] = True
+    return table
+
+
 # How PDFium hands out the hyphen of a divided word: in the text, and for the single character.
-_HYPHENS: Final = (0xFFFE, 0x02)
-_LINE_ENDS: Final = (0x0A, 0x0D)
+_HYPHENS: Final = _table((0xFFFE, 0x02))
+_LINE_ENDS: Final = _table((0x0A, 0x0D))
+# The last of Unicode's white space is the ideographic one.
+_WHITE: Final = _table(code for code in range(0x3001) if chr(code).isspace())
+_SMALL_LETTERS: Final = _table(map(ord, string.ascii_lowercase))
 # The most frequent characters of running text. A font that lacks the meaning of single glyphs has it of these.
-_USUAL: Final = [ord(character) for character in string.ascii_letters + string.digits + " .,\r\n"]
+_USUAL: Final = _table(map(ord, string.ascii_letters + string.digits + " .,\r\n"))
 _SAMPLE_STEP: Final = 8
 # How far a character may lie from the end of the one before it, in heights: within a word, which may be kerned, and
 # with white space between them. Elsewhere it may be turned otherwise, and PDFium is asked.
@@ -64,7 +77,7 @@ def read_characters(textpage: Any) -> Characters:
     keep = _join_surrogates(codes)
     codes, hyphens, indices = codes[keep], hyphens[keep], np.arange(count)[keep]
     text = codes.astype("<u4").tobytes().decode("utf-32-le")
-    white = _among(codes, [ord(character) for character in set(text) if character.isspace()])
+    white = _among(codes, _WHITE)
     places = np.flatnonzero(~white & ~_inside_words(codes))
     boxes = _boxes(handle, indices[places])
     angles = _angles(handle, indices[places], boxes, is_white_between(white, places), places)
@@ -78,18 +91,15 @@ def is_white_between(white: Bools, places: Indices) -> Bools:
 
 def _inside_words(codes: Codes) -> Bools:
     """Small letters between small letters: their neighbours say how high they are and where."""
-    small = (codes >= ord("a")) & (codes <= ord("z"))
+    small = _among(codes, _SMALL_LETTERS)
     inside = np.zeros_like(small)
     inside[1:-1] = small[:-2] & small[1:-1] & small[2:]
     return inside
 
 
-def _among(codes: Codes, wanted: Sequence[int]) -> Bools:
-    """`np.isin` for code points: a table is faster than a sort."""
-    table = np.zeros(max(wanted, default=0) + 2, bool)
-    table[list(wanted)] = True
-    among: Bools = table[np.minimum(codes, len(table) - 1)]
-    return among
+def _among(codes: Codes, table: Bools) -> Bools:
+    """`np.isin` for code points and what `_table` made of others: faster than a sort."""
+    return table.take(codes, mode="clip")
 
 
 def _codes(handle: int, count: int) -> Codes:
@@ -127,8 +137,11 @@ def _boxes(handle: int, indices: Indices) -> Floats:
     start, step = edges.ctypes.data, 4 * edges.itemsize
     targets = range(start, start + step * len(indices), step)
     deque(map(pdfium.get_loose_char_box, repeat(handle), indices.tolist(), targets), maxlen=0)
-    left, top, right, bottom = edges.T.astype(np.float64)
-    return np.stack([left, np.minimum(bottom, top), right, np.maximum(bottom, top)], axis=1)
+    left, top, right, bottom = edges.T
+    boxes = np.empty(edges.shape)
+    boxes[:, 0], boxes[:, 2] = left, right
+    boxes[:, 1], boxes[:, 3] = np.minimum(bottom, top), np.maximum(bottom, top)
+    return boxes
 
 
 def _angles(handle: int, indices: Indices, boxes: Floats, spaced: Bools, places: Indices) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,11 @@ _Matrix = tuple[float, float, float, float, float, float]
 
 _UNTURNED: Final[_Matrix] = (1, 0, 0, 1, 0, 0)
 _INVISIBLE: Final = 3
+# Of the kinds of objects only these are looked at: a drawing may have thousands of paths.
+_TEXT: Final = pdfium_c.FPDF_PAGEOBJ_TEXT
+_PICTURE: Final = pdfium_c.FPDF_PAGEOBJ_IMAGE
+_FORM: Final = pdfium_c.FPDF_PAGEOBJ_FORM
+_LOOKED_AT: Final = (_TEXT, _PICTURE)
 _MAX_DEPTH: Final = 4
 # In PDFium's numbers: fields that show what was typed or chosen. A check mark is not text.
 _TEXT_FIELDS: Final = (
@@ -42,10 +48,10 @@ def read_drawing(page: Any) -> Drawing:
     texts = invisible = 0
     pictures: list[UserBox] = []
     for kind, thing, matrix in _objects(pdfium.address(page.raw)):
-        if kind == pdfium_c.FPDF_PAGEOBJ_TEXT:
+        if kind == _TEXT:
             texts += 1
             invisible += pdfium.get_text_render_mode(thing) == _INVISIBLE
-        elif kind == pdfium_c.FPDF_PAGEOBJ_IMAGE:
+        else:
             pictures.append(_unit_square(_times(_matrix(thing), matrix)))
     return Drawing(invisible * 2 > texts, pictures, list(_notes(page)))
 
@@ -57,13 +63,12 @@ def _objects(
     matrix: _Matrix = _UNTURNED,
     depth: int = 1,
 ) -> Iterator[tuple[int, int, _Matrix]]:
-    """Kind and address of each object, and the matrix from its space to the page's; forms are looked into."""
-    for index in range(count(container)):
-        thing = get(container, index)
-        kind = pdfium.get_object_type(thing)
-        if kind != pdfium_c.FPDF_PAGEOBJ_FORM:
+    """Kind and address of each text and picture, and the matrix from its space to the page's; forms are looked into."""
+    things = list(map(get, repeat(container), range(count(container))))
+    for kind, thing in zip(map(pdfium.get_object_type, things), things, strict=True):
+        if kind in _LOOKED_AT:
             yield kind, thing, matrix
-        elif depth < _MAX_DEPTH:
+        elif kind == _FORM and depth < _MAX_DEPTH:
             inner = _times(_matrix(thing), matrix)
             yield from _objects(thing, pdfium.count_form_objects, pdfium.get_form_object, inner, depth + 1)
 

@@ -16,8 +16,6 @@ from ocr.text_layer.characters import Bools, Characters, Floats, Indices
 from quire.contracts import Box
 from quire.pages.pdf import PageGeometry
 
-# Below this every code point is its own canonical composition.
-_FIRST_COMBINING: Final = "\u0300"
 # |sin 2a| of text that runs along the edges of the page is 0; 0.2 are six degrees.
 _MOST_SLANT: Final = 0.2
 
@@ -90,7 +88,8 @@ def _texts(characters: Characters, words: Indices) -> list[str]:
     # How many characters that are not white come before each start.
     starts = places - np.cumsum(characters.white)[places]
     texts = [solid[start:end] for start, end in pairwise([*starts.tolist(), len(solid)])]
-    if max(solid, default="") < _FIRST_COMBINING:
+    # Then each part of it is.
+    if unicodedata.is_normalized("NFC", solid):
         return texts
     return [unicodedata.normalize("NFC", each) for each in texts]
 
@@ -122,5 +121,7 @@ def _touch_page(corners: Floats, geometry: PageGeometry) -> Bools:
 
 
 def _boxes(corners: Floats) -> list[Box]:
-    points = list(zip(corners[..., 0].ravel().tolist(), corners[..., 1].ravel().tolist(), strict=True))
-    return list(zip(*(points[corner::4] for corner in range(4)), strict=True))
+    # The same iterator several times: a point is the next two numbers, a box the next four points.
+    numbers = iter(corners.ravel().tolist())
+    points = zip(numbers, numbers, strict=True)
+    return list(zip(points, points, points, points, strict=True))
