@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
 WITH_ONE_DIRECTORY = """
 import sys
+from copy import deepcopy
 from ocr.engines.paddle import PaddleEngine
 from quire.settings import Settings
 engine = PaddleEngine(Settings(paddleocr_det_model_dir=sys.argv[1], quire_model_dir=sys.argv[2]))
@@ -105,6 +107,20 @@ def test_the_box_of_a_line_that_runs_down_the_page_begins_at_the_texts_own_top_l
     assert abs(second[0] - first[0]) < 20
     assert fourth[0] < first[0]
     assert third[0] < second[0]
+
+
+@pytest.mark.parametrize("turn", [None, Image.Transpose.ROTATE_270])
+def test_words_lie_where_they_are_written(engine: OcrEngine, turn: Image.Transpose | None):
+    whole, second = written("Total   1284.50"), written("Total   ")
+    # What only the whole line has is the second word.
+    alone = Image.fromarray(np.where(np.asarray(second) < 128, 255, np.asarray(whole)).astype(np.uint8))
+    for picture, number in ((second, 0), (alone, 1)):
+        line = only_line(engine, whole if turn is None else whole.transpose(turn))
+        assert [word.text for word in line.words] == ["Total", "1284.50"]
+        rows, columns = np.nonzero(np.asarray(picture if turn is None else picture.transpose(turn)) < 128)
+        xs, ys = zip(*line.words[number].box, strict=True)
+        assert (min(xs), max(xs)) == pytest.approx((columns.min(), columns.max()), abs=16)
+        assert (min(ys), max(ys)) == pytest.approx((rows.min(), rows.max()), abs=16)
 
 
 def test_the_receipt_is_read(engine: OcrEngine, receipts: Path):
@@ -266,7 +282,8 @@ def classifier(folder: Path) -> Path:
 
     wheel = Path(str(find_spec("rapidocr").origin)).parent
     name = "PP-LCNet_x0_25_textline_ori"
-    description = build_inference_meta(name) | {"Global": {"model_name": name}}
+    # PaddleX hands out its own dictionaries, which others get after us.
+    description = deepcopy(build_inference_meta(name)) | {"Global": {"model_name": name}}
     for step in description["PreProcess"]["transform_ops"]:
         if "ResizeImage" in step:
             step["ResizeImage"]["size"] = [192, 48]

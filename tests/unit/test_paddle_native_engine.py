@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def given_models(folder: Path) -> tuple[Path, Path]:
         directory = folder / f"PP-OCRv4_mobile_{kind}"
         shutil.copytree(wheel / "models" / f"ch_PP-OCRv4_{kind}_infer", directory)
         # The same steps before and after the graph as PP-OCRv6's, with other characters.
-        description = build_inference_meta(f"PP-OCRv6_small_{kind}") | {"Global": {"model_name": directory.name}}
+        description = deepcopy(build_inference_meta(f"PP-OCRv6_small_{kind}"))
+        description["Global"] = {"model_name": directory.name}
         if kind == "rec":
             characters = (wheel / "ch_ppocr_rec" / "ppocr_keys_v1.txt").read_text(encoding="utf-8").splitlines()
             description["PostProcess"]["character_dict"] = characters

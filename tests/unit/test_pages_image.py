@@ -260,9 +260,9 @@ def test_one_bit_is_black_and_white(path: Path, kind):
     assert (page.pixels[:, :16].max(), page.pixels[:, 16:].min()) == (0, 255)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bits_of_grey_keep_their_shades(path: Path, kind):
-    shades = np.linspace(0, 65535, 256).astype(np.uint16)[None, :].repeat(4, axis=0)
+@pytest.mark.parametrize(("kind", "bits"), [("PNG", 16), ("TIFF", 16), ("TIFF", 14), ("PNG", 12), ("TIFF", 10)])
+def test_sixteen_bits_of_grey_keep_their_shades_however_many_are_used(path: Path, kind, bits):
+    shades = np.linspace(0, 2**bits - 1, 256).astype(np.uint16)[None, :].repeat(4, axis=0)
     page = page_of(path, encoded(Image.fromarray(shades), kind))
     assert page.pixels[0, :, 0].astype(int).tolist() == pytest.approx(list(range(256)), abs=1)
 

@@ -110,8 +110,12 @@ def test_lines_know_their_words(content: PageContent):
     assert lefts == pytest.approx([480, 589, 623], abs=8)
     assert rights == pytest.approx([580, 612, 738], abs=8)
     assert (header.words[0].box[0], header.words[2].box[2]) == (header.box[0], header.box[2])
-    # Of a formula, and of a line that was turned, nobody knows.
-    assert {line.text for line in content.lines if not line.words} == {LATEX, "in thousands"}
+    # Of a line upside down, too, which begins at the right. Of a formula nobody knows.
+    turned = next(line for line in content.lines if line.text == "in thousands")
+    first, second = turned.words
+    assert [first.text, second.text] == ["in", "thousands"]
+    assert first.box[0] == turned.box[0] > first.box[1] > second.box[0] > second.box[1] == turned.box[1]
+    assert {line.text for line in content.lines if not line.words} == {LATEX}
 
 
 def footnote(lines: Sequence[TextLine]) -> TextLine:

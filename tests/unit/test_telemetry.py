@@ -62,6 +62,12 @@ def test_ordinary_lines_stay_as_they_are(line: str):
     assert Redaction(SECRETS)(line) == line
 
 
+def test_a_long_line_takes_no_longer_than_its_length():
+    begun = time.monotonic()
+    Redaction(SECRETS)("a.-" * 50_000)
+    assert time.monotonic() - begun < 1
+
+
 def formatted(form: str, record: logging.LogRecord) -> str:
     settings = SECRETS.model_copy(update={"quire_log_format": form})
     return logs._formatter(settings, logging.Formatter("%(levelname)s %(message)s")).format(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -151,7 +152,8 @@ def _inference_yml(name: str, graph: Path) -> dict[str, Any]:
     opencv_alias.install()
     from paddlex.modules.base.utils.pdparams2safetensors.inference_meta import build_inference_meta
 
-    description: dict[str, Any] = build_inference_meta(name)
+    # It hands out its own dictionaries, which others get after us.
+    description: dict[str, Any] = deepcopy(build_inference_meta(name))
     description.setdefault("Global", {})["model_name"] = name
     if name == BUNDLED_RECOGNITION[0]:
         import onnxruntime

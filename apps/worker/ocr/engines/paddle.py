@@ -17,6 +17,7 @@ from ocr.engines.base import PageContent, ReadRequest, TextLine
 from ocr.engines.halving import at_half_size, in_halves, is_out_of_memory
 from ocr.engines.offline import find_model, require_model
 from ocr.engines.warm_up_page import warm_up_page
+from ocr.engines.word_places import with_words
 from ocr.languages import language_code, merge_languages
 from quire.contracts import Box
 from quire.errors import EngineUnavailable
@@ -226,6 +227,7 @@ class PaddleEngine:
                 text_det_limit_type="max",
                 text_det_box_thresh=DETECTION_BOX_THRESHOLD,
                 text_det_unclip_ratio=DETECTION_UNCLIP_RATIO,
+                return_word_box=True,
                 **self._runtime_options(runtime),
                 **chosen,
             )
@@ -340,11 +342,18 @@ def _predict(pipeline: Any, images: Sequence[PageImage], rec_batch: int) -> list
 def _lines(page: Any) -> list[TextLine]:
     # 1: the text-line orientation model found the crop upside down. Absent where the page has no lines.
     angles = page.get("textline_orientation_angles") or ()
+    lines = zip(
+        page["rec_polys"], page["rec_texts"], page["rec_scores"], angles, page["text_word"], page["text_word_boxes"],
+        strict=True,
+    )  # fmt: skip
     return [
-        TextLine(text, line_box(polygon, text, upside_down=angle == 1), float(min(max(score, 0.0), 1.0)))
-        for polygon, text, score, angle in zip(
-            page["rec_polys"], page["rec_texts"], page["rec_scores"], angles, strict=True
+        with_words(
+            TextLine(text, line_box(polygon, text, upside_down=angle == 1), float(min(max(score, 0.0), 1.0))),
+            polygon,
+            pieces,
+            places,
         )
+        for polygon, text, score, angle, pieces, places in lines
         if text.strip()
     ]
 

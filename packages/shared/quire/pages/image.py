@@ -169,10 +169,14 @@ def _part_to_rgb(image: Any, white: float | None) -> npt.NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
+# Of floats, and of 8 to 16 bits: scanners and cameras keep 10, 12 or 14 of them in 16.
+_WHITES: Final = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+
+
 def _white(image: Any) -> float:
     """The value that is white. The file does not say: the smallest usual one that holds the brightest pixel."""
     peak = max((float(_finite(part).max(initial=0.0)) for _, part in _parts(image)), default=0.0)
-    return next((limit for limit in (1.0, 255.0, 65535.0) if peak <= limit and (limit > 1 or image.mode == "F")), peak)
+    return next((limit for limit in _WHITES if peak <= limit and (limit > 1 or image.mode == "F")), peak)
 
 
 def _to_8_bit(image: Any, white: float) -> Any:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ocr.control_characters import without_controls
 from ocr.engines.base import PageContent, TextLine
 from ocr.engines.paddle import line_box
-from ocr.engines.structure.word_places import words_of_line
+from ocr.engines.word_places import with_words
 from quire.contracts import Block, BlockType, Box, Table, TableCell
 from quire.structure.markdown import BESIDE_THE_TEXT, PICTURES
 from quire.structure.tables import MOST_COLUMNS, MOST_ROWS, make_table, table_from_html
@@ -86,12 +86,8 @@ def _lines(ocr: dict[str, Any]) -> Iterator[TextLine]:
     ):
         if text.strip():
             confidence = min(max(float(score), 0.0), 1.0)
-            turned = _key(polygon) in upside_down
-            box = line_box(polygon, text, upside_down=turned)
-            # PaddleX takes all text to run to the right.
-            runs_right = not turned and box[0] == tuple(map(float, polygon[0]))
-            found = words_of_line(text, box, confidence, pieces, boxes) if runs_right else ()
-            yield TextLine(text, box, confidence, found)
+            box = line_box(polygon, text, upside_down=_key(polygon) in upside_down)
+            yield with_words(TextLine(text, box, confidence), polygon, pieces, boxes)
 
 
 def _key(polygon: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
