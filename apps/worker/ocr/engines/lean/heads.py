@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 _IR_VERSION: Final = 8
 _OPSET: Final = 13
+# Classes that the guard weighs at once: what it compares then is still in the second-level cache.
+_CLASSES_TOGETHER: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,13 @@ def guard_graph(head: Head, classes: Sequence[int], others: Sequence[int]) -> An
     """
     nodes, constants = [], []
     for name, chosen in (("inside", classes), ("outside", others)):
-        layer, kept = _logits(head, chosen, "features", name)
-        nodes += [*layer, helper.make_node("ReduceMax", [f"{name}_logits"], [name], axes=[1], keepdims=0)]
-        constants += kept
+        parts = [f"{name}_{start}" for start in range(0, len(chosen), _CLASSES_TOGETHER)]
+        for number, part in enumerate(parts):
+            some = chosen[number * _CLASSES_TOGETHER : (number + 1) * _CLASSES_TOGETHER]
+            layer, kept = _logits(head, some, "features", part)
+            nodes += [*layer, helper.make_node("ReduceMax", [f"{part}_logits"], [part], axes=[1], keepdims=0)]
+            constants += kept
+        nodes.append(helper.make_node("Max", parts, [name]))
     answers = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N"]) for name in ("inside", "outside")]
     return _model("guard", nodes, [_features(head, ["N"])], answers, constants)
 
