@@ -81,11 +81,11 @@ class PodsBench:
                 leases.write_pages(session, held, [_read(number) for number in held.numbers])
         with transaction(self.database) as session:
             uptime = self.runpod.now - pod.boots_at
-            is_asked = workers.note(session, _heartbeat(pod.id, uptime))
+            is_asked = workers.note(session, heartbeat(pod.id, uptime))
             if not is_asked and (lease := self._lease(session)) is not None:
                 self.held[pod.id] = lease
         with transaction(self.database) as session:
-            workers.note(session, _heartbeat(pod.id, uptime, draining=is_asked, busy=pod.id in self.held))
+            workers.note(session, heartbeat(pod.id, uptime, draining=is_asked, busy=pod.id in self.held))
 
     def _lease(self, session: Any) -> Lease | None:
         for document_id in self.documents:
@@ -132,7 +132,7 @@ class PodsBench:
             return int(session.scalar(text("SELECT count(*) FROM pages WHERE status IN ('pending', 'leased')")) or 0)
 
 
-def _heartbeat(pod_id: str, uptime: float, *, draining: bool = False, busy: bool = False) -> workers.Heartbeat:
+def heartbeat(pod_id: str, uptime: float, *, draining: bool = False, busy: bool = False) -> workers.Heartbeat:
     return workers.Heartbeat(
         uuid.uuid5(uuid.NAMESPACE_OID, pod_id), f"ocr@{pod_id}", pod_id, "ocr", pod_id, 4, draining, busy, uptime
     )

@@ -249,7 +249,7 @@ def test_an_idle_pod_ends_itself_but_not_while_it_works(
     pods_api.replies = [(500, "down")]
     send_book(redis, tmp_path, pages=4)
     limits = {"QUIRE_POD_IDLE_SECONDS": "1.5", "QUIRE_WARM_UP_SECONDS": "4"}
-    worker = start(1.6, **on_a_pod(pods_api, **limits))
+    worker = start(0.8, **on_a_pod(pods_api, **limits))
     # It takes longer than a pod may be idle.
     wait_for(lambda: "succeeded in" in log_of(worker), worker)
     assert "this pod ends" not in log_of(worker)

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from quire.database import burst as ledger
+from quire.database import remote_jobs
+from quire.database.engine import transaction
 from tests.burst.fake_runpod import KEY
 from tests.burst.pods_bench import PodsBench, opened_bench
 
@@ -71,11 +74,14 @@ def test_the_controller_from_its_start_to_stop(bench):
     status = as_json(called(bench, "status", "--json"))
     assert {pod["id"] for pod in status["pods"]} == set(bench.runpod.pods)
     assert "3,000 pages wait" in status["decision"]
-    assert called(bench, "stop", "--now").returncode == 0
+    # Also where QUIRE_BURST was switched since, and what pods are made of is not set any more.
+    others = {"QUIRE_BURST": "serverless", "RUNPOD_POD_IMAGE": "", "RUNPOD_ENDPOINT_ID": "ep1"}
+    assert called(bench, "stop", "--now", **others).returncode == 0
     assert bench.runpod.pods == {}
     assert as_json(called(bench, "--dry-run", "--json"))["decision"]["create"] == 0
     assert called(bench, "resume").returncode == 0
-    assert not as_json(called(bench, "status", "--json"))["stopped"]
+    with transaction(bench.database) as session:
+        assert not ledger.state(session).stopped
 
 
 def test_everything_can_be_ended_with_the_database_away(bench):
@@ -88,3 +94,13 @@ def test_everything_can_be_ended_with_the_database_away(bench):
 def test_nothing_is_rented_while_it_is_off(bench):
     done = called(bench, "run", QUIRE_BURST="off")
     assert (done.returncode, "QUIRE_BURST is off" in done.stderr) == (1, True)
+
+
+def test_a_dry_run_says_what_would_be_sent_to_an_endpoint(bench):
+    bench.submit(3000)
+    others = {"QUIRE_BURST": "serverless", "RUNPOD_ENDPOINT_ID": "ep1", "QUIRE_BURST_PATIENCE_SECONDS": "0"}
+    dry = as_json(called(bench, "--dry-run", "--json", **others))
+    assert dry["decision"] == {"jobs": 3, "pages": 150}
+    assert "3000 pages wait" in dry["reason"]
+    with transaction(bench.database) as session:
+        assert remote_jobs.count_open(session) == 0

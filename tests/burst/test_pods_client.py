@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -169,3 +170,33 @@ def test_what_pods_run_has_to_be_said():
     for settings in ({"runpod_pod_image": None}, {"runpod_pod_template": "t"}):
         with pytest.raises(SettingsError):
             spec_of(**settings)
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1, True, "0.4", None])
+def test_a_price_that_is_none_is_not_added_up(runpod, client, cost):
+    runpod.rent("quire-burst-main-1", cost)
+    assert [pod.price_per_hour for pod in client.list_pods()] == [0.0]
+    runpod.answer = lambda *_: {"data": {"podFindAndDeployOnDemand": {"id": "p", "costPerHr": cost}}}
+    assert create(client).price_per_hour == 0.4
+    runpod.answer = lambda *_: {"data": {"gpuTypes": [{"lowestPrice": {"uninterruptablePrice": cost}}]}}
+    assert client.offer(spec_of()) is None
+
+
+def test_an_answer_that_cannot_be_unpacked_is_a_lost_one():
+    def reply(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+    with RunpodPods("http://runpod.example", SecretStr(KEY), "main", pause=lambda _: None) as client:
+        client._http._client._transport = httpx.MockTransport(reply)
+        with pytest.raises(RunpodUnreachable):
+            client.list_pods()
+        with pytest.raises(RunpodUncertain):
+            create(client)
+
+
+def test_a_request_that_ran_out_of_time_at_a_gateway_may_have_been_done(runpod, client):
+    runpod.meet = lambda *_: (408, {})
+    with pytest.raises(RunpodUncertain):
+        create(client)
+    with pytest.raises(RunpodUnreachable):
+        client.list_pods()

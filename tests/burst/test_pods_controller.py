@@ -18,7 +18,7 @@ from quire.database.engine import connect, transaction
 from quire.errors import SettingsError
 from quire.settings import Settings
 from tests.burst.fake_runpod import KEY
-from tests.burst.pods_bench import Killed, PodsBench, opened_bench, until
+from tests.burst.pods_bench import Killed, PodsBench, heartbeat, opened_bench, until
 
 
 @pytest.fixture
@@ -422,3 +422,235 @@ def test_no_deployment_begins_like_another():
     assert not two.new_name(1e9).startswith(one.prefix)
     assert one.created_at(one.new_name(1_800_000_000.5)) == 1_800_000_000
     assert one.created_at(f"{one.prefix}by-hand") is None
+
+
+def test_a_pod_that_is_listed_twice_is_one(bench):
+    bench.submit(3000)
+    until(bench, lambda: bench.held)
+    there, price = set(bench.runpod.pods), {row.price_per_hour for row in bench.rows()}
+    answer = bench.runpod.answer
+
+    def doubled(operation, variables):
+        said = answer(operation, variables)
+        if operation == "pods":
+            said["data"]["myself"]["pods"] *= 2
+        return said
+
+    bench.runpod.answer = doubled
+    bench.tick()
+    assert there <= set(bench.runpod.pods)
+    assert {row.price_per_hour for row in bench.rows()} == price
+
+
+def test_a_list_that_lacks_ids_and_prices_changes_neither(bench):
+    bench.submit(3000)
+    until(bench, lambda: bench.held)
+    stray = bench.runpod.rent("quire-burst-main-by-hand")
+    known = {row.name: (row.pod_id, row.price_per_hour) for row in bench.rows()}
+    answer = bench.runpod.answer
+
+    def gaps(operation, variables):
+        said = answer(operation, variables)
+        if operation == "pods":
+            listed = [each | {"costPerHr": None, "desiredStatus": None} for each in said["data"]["myself"]["pods"]]
+            for each in listed:
+                each["id"] = each["id"] if each["name"] == stray.name else None
+            said["data"]["myself"]["pods"] = [None, *listed]
+        return said
+
+    bench.runpod.answer = gaps
+    bench.tick()
+    now = {row.name: (row.pod_id, row.price_per_hour) for row in bench.rows()}
+    # What nobody says the price of may cost all that a pod may.
+    assert now.pop(stray.name) == (stray.id, bench.settings.runpod_pod_max_price)
+    assert now == known
+
+
+def test_a_machine_that_turns_out_to_cost_too_much_is_ended_until_it_is_gone(bench):
+    """Its answer was lost, and the first requests to end it are."""
+    bench.submit(300)
+    bench.minute()
+    left = ["lost done"]
+    bench.runpod.fault = lambda operation: (
+        "error" if operation == "end" else left.pop() if operation == "create" and left else None
+    )
+    answer = bench.runpod.answer
+
+    def dearer(operation, variables):
+        bench.runpod.prices["GPU-A"] = 1.3 if operation == "create" else 0.4
+        return answer(operation, variables)
+
+    bench.runpod.answer = dearer
+    bench.tick()
+    assert len(bench.runpod.pods) == 1
+    bench.minute()
+    bench.runpod.fault = lambda _: None
+    bench.runpod.answer = answer
+    assert len(bench.tick().terminated) == 1
+    assert bench.runpod.pods == {}
+
+
+def test_machines_that_cost_too_much_are_no_failed_boots_and_are_not_rented_again_and_again(bench):
+    bench.submit(300)
+    bench.minute()
+    answer = bench.runpod.answer
+
+    def dearer(operation, variables):
+        bench.runpod.prices["GPU-A"] = 9.0 if operation == "create" else 0.4
+        if operation != "end":
+            return answer(operation, variables)
+        # It takes its time to go.
+        pod = bench.runpod.pods[variables["input"]["podId"]]
+        pod.ends_at = min(pod.ends_at or 0, pod.created + 90)
+        return {"data": {"podTerminate": None}}
+
+    bench.runpod.answer = dearer
+    ticks(bench, 5)
+    assert (creates(bench), bench.runpod.pods) == (1, {})
+    with transaction(bench.database) as session:
+        state = burst.state(session)
+    assert state.policy["failed_boots"] == 0
+    assert "cost more" in (state.decision or "")
+
+
+def test_a_machine_that_costs_a_little_more_than_was_offered_is_counted_so(bench):
+    bench.submit(3000)
+    bench.minute()
+    answer = bench.runpod.answer
+
+    def dearer(operation, variables):
+        bench.runpod.prices["GPU-A"] = 0.6 if operation == "create" else 0.4
+        return answer(operation, variables)
+
+    bench.runpod.answer = dearer
+    for _ in range(4):
+        bench.minute()
+        assert bench.runpod.rate <= bench.settings.quire_burst_max_per_hour
+    assert {row.price_per_hour for row in bench.rows()} == {0.6}
+    assert len(bench.runpod.pods) == 2
+
+
+def test_what_was_told_to_end_is_told_again_and_is_no_pod_to_count_on(bench):
+    """More than there may be: the youngest is told to end, which RunPod forgets; then there is room again."""
+    bench.submit(20_000)
+    until(bench, lambda: len(bench.held) == 3)
+    stray = bench.runpod.rent("quire-burst-main-by-hand", 1.0)
+    bench.runpod.fault = lambda operation: "error" if operation == "end" else None
+    bench.tick()
+    assert stray.id in bench.runpod.pods
+    for pod_id in sorted(bench.held)[:2]:
+        bench.runpod.kill(pod_id)
+    bench.pass_time(60)
+    bench.tick()
+    bench.pass_time(30)
+    bench.tick()
+    bench.runpod.fault = lambda _: None
+    bench.tick()
+    assert stray.id not in bench.runpod.pods
+    with transaction(bench.database) as session:
+        assert burst.state(session).policy["failed_boots"] == 0
+
+
+def test_pods_whose_workers_are_heard_of_are_there_whatever_the_list_says(bench):
+    bench.submit(20_000)
+    until(bench, lambda: len(bench.held) == 3)
+    made = bench.runpod.made
+    bench.runpod.lag = 1e9
+    ticks(bench, 3)
+    bench.runpod.lag = 0
+    ticks(bench, 1)
+    assert bench.runpod.made == made
+
+
+def test_the_days_money_is_not_spent_on_ending_pods(emptied_database, monkeypatch):
+    """Pods that do not drain are ended while there is money left for what ending them takes."""
+    with opened_bench(emptied_database, quire_burst_max_per_day=0.2, quire_burst_tick_seconds=30) as bench:
+        bench.submit(20_000)
+        bench.minute()
+        bench.minute()
+        until(bench, lambda: len(bench.held) == 3)
+        answer = bench.runpod.answer
+
+        def slow(operation, variables):
+            if operation != "end":
+                return answer(operation, variables)
+            pod = bench.runpod.pods.get(variables["input"]["podId"])
+            if pod is not None and (pod.ends_at or 1e12) > bench.runpod.now + 60:
+                pod.ends_at = bench.runpod.now + 60
+            return {"data": {"podTerminate": None}}
+
+        monkeypatch.setattr(bench.runpod, "answer", slow)
+        while bench.runpod.pods:
+            bench.tick()
+            bench.pass_time(30)
+            for pod in list(bench.runpod.pods.values()):
+                with transaction(bench.database) as session:
+                    workers.note(session, heartbeat(pod.id, 600, busy=True))
+        assert 0.15 < bench.runpod.bill[bench.runpod.day] <= 0.2
+
+
+def test_nothing_is_rented_that_would_be_ended_at_once(emptied_database):
+    with opened_bench(
+        emptied_database, quire_burst_max_per_day=0.01, quire_burst_cold_start_seconds=5, quire_burst_idle_seconds=5
+    ) as bench:
+        bench.submit(20_000)
+        ticks(bench, 3)
+        assert creates(bench) == 0
+
+
+def test_a_clock_that_was_wrong_for_a_while_leaves_no_pod_that_is_not_there(bench):
+    bench.submit(20_000)
+    until(bench, lambda: bench.held)
+    bench.tick()
+    killed = {row.name for row in bench.rows()}
+    for pod_id in list(bench.runpod.pods):
+        bench.runpod.kill(pod_id)
+    bench.pass_time(60)
+    bench.burst.tick(bench.runpod.now + 86_400)
+    bench.tick()
+    bench.pass_time(30)
+    bench.tick()
+    assert killed
+    assert not killed & {row.name for row in bench.rows()}
+
+
+def test_one_pod_that_cannot_be_ended_keeps_no_other(bench):
+    pods = [bench.runpod.rent(f"quire-burst-main-{number}") for number in range(3)]
+    answer = bench.runpod.answer
+
+    def stubborn(operation, variables):
+        if operation == "end" and variables["input"]["podId"] == pods[0].id:
+            return {"errors": [{"message": "Something went wrong."}], "data": None}
+        return answer(operation, variables)
+
+    bench.runpod.answer = stubborn
+    assert end_pods(bench.client, seconds=0.05, pause=lambda _: None) == [pods[0].name]
+    assert list(bench.runpod.pods) == [pods[0].id]
+
+
+def test_who_rents_nothing_drains_pods_without_knowing_what_they_are_made_of(bench):
+    bench.submit(3000)
+    until(bench, lambda: bench.held)
+    bench.settings = bench.settings.model_copy(update={"runpod_pod_image": None, "quire_burst": "off"})
+    bench.burst = bench.another(rents=False)
+    with transaction(bench.database) as session:
+        burst.set_stopped(session, True)
+    until(bench, lambda: not bench.runpod.pods and not bench.rows(), 8)
+
+
+def test_the_loop_outlives_an_error_that_nobody_expected(bench, caplog):
+    settings = bench.settings.model_copy(
+        update={"runpod_api_base_url": bench.runpod.url, "quire_burst_tick_seconds": 0.01}
+    )
+    ended = threading.Event()
+    looks: list[int] = []
+
+    def broken() -> float:
+        looks.append(1)
+        if len(looks) == 2:
+            ended.set()
+        return float("nan")
+
+    run(settings, bench.database, ended, broken)
+    assert len(looks) == 2
+    assert "ValueError" in caplog.text

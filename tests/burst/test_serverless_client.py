@@ -137,10 +137,11 @@ def test_what_will_never_be_done_is_not_asked_again(endpoint, client, pauses, mo
     assert not pauses
 
 
-def test_an_answer_that_is_none_is_no_status_and_no_job(endpoint, client, monkeypatch):
+def test_an_answer_that_is_none_is_no_status_no_count_and_no_job(endpoint, client, monkeypatch):
     monkeypatch.setattr(endpoint, "answer", lambda *_: (200, ["what"]))
-    assert client.status("job-1").status == "None"
-    assert client.health() == Health(0, 0, 0)
+    for ask in (lambda: client.status("job-1"), client.health):
+        with pytest.raises(RunpodUnreachable):
+            ask()
     with pytest.raises(RunpodUncertain):
         run(client)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,8 @@ from tests.pdfs import words_of, write_scanned_pdf
 
 ROOT = Path(__file__).parents[2]
 PAGES = 3
+# For an answer; longer than the worker's own watchdog waits.
+LONGEST_SECONDS = 80
 
 
 @contextmanager
@@ -39,7 +43,7 @@ def remote_worker(bench: ServerlessBench, models: Path, log: Path, **variables: 
         "QUIRE_MAX_INLINE_RESULT_BYTES": "500",
         **variables,
     }
-    command = [sys.executable, "-m", "tests.burst.remote_worker"]
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.burst.remote_worker"]
     with (
         log.open("w") as errors,
         subprocess.Popen(
@@ -51,8 +55,12 @@ def remote_worker(bench: ServerlessBench, models: Path, log: Path, **variables: 
 
         def run(said: dict[str, Any], job_id: str) -> dict[str, Any]:
             print(json.dumps({"id": job_id, "input": said}), file=process.stdin, flush=True)
+            if not select.select([process.stdout], [], [], LONGEST_SECONDS)[0]:
+                # Its own watchdog did not run: native code, or an import, does not return. This says where.
+                process.send_signal(signal.SIGABRT)
+                process.wait(10)
             line = process.stdout.readline()
-            assert line, log.read_text()[-2000:]
+            assert line, log.read_text()[-4000:]
             answer: dict[str, Any] = json.loads(line)
             return answer
 

@@ -451,6 +451,50 @@ def test_old_rows_are_dropped(tickets):
     assert not tickets.rows()
 
 
+@pytest.mark.parametrize(("what", "said"), [("status", (200, "<html>")), ("cancel", (400, {}))])
+def test_jobs_that_the_platform_says_nothing_of_use_about_keep_no_other_waiting(ranges, monkeypatch, what, said):
+    """Three are asked about in vain, for ever; the one behind them is written, and they end when their time is over."""
+    odd = [ranges.opened(2) for _ in range(3)]
+    ranges.tick()
+    first = set(ranges.endpoint.jobs)
+    fine = ranges.opened(3)
+    ranges.tick()
+    answer = ranges.endpoint.answer
+
+    def poisoned(method, path, body):
+        parts = path.split("/")
+        return said if parts[-2] == what and parts[-1] in first else answer(method, path, body)
+
+    monkeypatch.setattr(ranges.endpoint, "answer", poisoned)
+    for document in odd if what == "cancel" else ():
+        ranges.cancel(document)
+    for job in [job for job in ranges.endpoint.open_jobs if job.id not in first]:
+        job.status = "IN_PROGRESS"
+        ranges.endpoint.finish(job)
+    ranges.tick()
+    ranges.require_read(fine)
+    ranges.pass_time(151)
+    ranges.tick()
+    ended = {row.state for row in ranges.rows() if row.remote_id in first}
+    assert ended
+    assert ended <= ({"expired"} if what == "status" else {"cancelled", "expired"})
+
+
+def test_no_counts_are_not_counts_of_nothing(ranges, monkeypatch):
+    ranges.opened(6)
+    faults(ranges.endpoint, "lost done")
+    ranges.tick()
+    ranges.pass_time(61)
+    answer = ranges.endpoint.answer
+    monkeypatch.setattr(
+        ranges.endpoint,
+        "answer",
+        lambda method, path, body: (200, "<html>") if path.endswith("health") else answer(method, path, body),
+    )
+    assert ranges.tick().ended == {}
+    assert ranges.rows("unknown")
+
+
 def _blank_pdf(bench: ServerlessBench) -> str:
     path = write_scanned_pdf(bench.folder / "blank.pdf", 2)
     bench.store.put(BUCKET, "blank.pdf", io.BytesIO(path.read_bytes()))

@@ -16,7 +16,9 @@ from tests.burst.serverless_bench import opened_bench
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_the_loop_sends_jobs_unless_it_is_stopped(emptied_database: Engine, tmp_path: Path, stopped: bool):
+def test_the_loop_sends_jobs_unless_it_is_stopped(
+    emptied_database: Engine, tmp_path: Path, stopped: bool, monkeypatch: pytest.MonkeyPatch
+):
     with opened_bench(emptied_database, tmp_path) as bench:
         base, _, endpoint_id = bench.endpoint.url.rpartition("/")
         settings = bench.settings.model_validate(
@@ -38,5 +40,11 @@ def test_the_loop_sends_jobs_unless_it_is_stopped(emptied_database: Engine, tmp_
 
         run(settings, bench.database, ended, clock)
         assert bool(bench.endpoint.open_jobs) == (not stopped)
-        assert cancel_jobs(settings, bench.database) == (0 if stopped else len(bench.rows()))
-        assert bench.endpoint.open_jobs == []
+        # One that cannot be cancelled keeps no other.
+        first = next(iter(bench.endpoint.jobs), None)
+        answer = bench.endpoint.answer
+        monkeypatch.setattr(
+            bench.endpoint, "answer", lambda *asked: (400, {}) if asked[1].endswith(f"/{first}") else answer(*asked)
+        )
+        assert cancel_jobs(settings, bench.database) == ([] if stopped else [first])
+        assert [job.id for job in bench.endpoint.open_jobs] == ([] if stopped else [first])

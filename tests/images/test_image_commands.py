@@ -54,7 +54,8 @@ def test_the_ocr_queue_is_refused_without_an_engine(default_image: Image):
 
 
 def test_beat_runs_by_itself(default_image: Image, queues, tmp_path):
-    beat = default_image.start(tmp_path / "beat.log", SERVICES["beat"]["command"], **queues)
+    environment = queues | {"QUIRE_RECONCILE_SECONDS": "1"}
+    beat = default_image.start(tmp_path / "beat.log", SERVICES["beat"]["command"], **environment)
     with running(beat, lambda process: "Sending due task" in process.log.read_text()):
         pass
 

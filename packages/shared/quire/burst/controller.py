@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from quire.burst.fleet import UNLISTED_SECONDS, Fleet, reconcile
 from quire.burst.model import Decision, Observation, Pod, Work
 from quire.burst.policy import PolicySettings, PolicyState, decide
-from quire.burst.runpod_pods import Offer, PodSpec, RunpodPods
+from quire.burst.runpod_pods import ListedPod, Offer, PodSpec, RunpodPods
 from quire.database import burst, workers
 from quire.database.engine import transaction
 from quire.database.exclusive import exclusively
@@ -34,6 +34,10 @@ _ADVISORY_LOCK: Final = 0x51756976
 # Whether a worker was ever heard of is looked up as far back as workers are kept.
 _EVER_SECONDS: Final = 7 * 86_400.0
 _KEPT_SECONDS: Final = 30 * 86_400.0
+# From the request to end a pod until it is gone, and paid for no more.
+_END_SECONDS: Final = 60.0
+# As far as numbers like 0.1 can be added up.
+_CENTS: Final = 1e-9
 
 
 @dataclass(slots=True)
@@ -57,7 +61,7 @@ class Report:
 
 
 class PodBurst:
-    """The controller where `QUIRE_BURST=pods`.
+    """The controller where `QUIRE_BURST=pods`. One that does not `rent` needs to know nothing of what pods are made of.
 
     Raises:
         SettingsError: a variable is missing.
@@ -70,10 +74,11 @@ class PodBurst:
         client: RunpodPods,
         *,
         observe: Callable[[Session], Work] | None = None,
+        rents: bool = True,
     ) -> None:
         self._settings, self._database, self._client = settings, database, client
         self._policy = PolicySettings.from_settings(settings)
-        self._spec = PodSpec.from_settings(settings)
+        self._spec = PodSpec.from_settings(settings) if rents else None
         self._observe = observe or self._observe_work
 
     def tick(self, now: float, *, dry: bool = False) -> Report:
@@ -112,6 +117,7 @@ class PodBurst:
                 now,
                 created_at=self._client.created_at,
                 drain_seconds=self._drain_seconds,
+                unknown_price=self._settings.runpod_pod_max_price,
             )
             session.flush()
             state = burst.state(session)
@@ -120,14 +126,15 @@ class PodBurst:
             if fence is None:
                 session.rollback()
         price = None if offer is None else offer.price_per_hour
-        report.observation = observation = Observation(now, work, fleet.pods, spent, price)
+        pods = tuple(_ending(pod) if pod.id in remembered.ending else pod for pod in fleet.pods)
+        report.observation = observation = Observation(now, work, pods, spent, price)
         # Asking for what was never made is no failed boot.
         booting = tuple(name for name in remembered.booting if name not in fleet.never_there)
         decision, remembered = decide(observation, replace(remembered, booting=booting), self._policy)
         decision = self._limit(decision, observation, stopped)
         # Nor is ending one that boots.
         booting = tuple(name for name in remembered.booting if name not in decision.terminate)
-        remembered = replace(remembered, booting=booting)
+        remembered = replace(remembered, booting=booting, ending=tuple(sorted(decision.terminate)))
         report.decision, report.reason = decision, decision.reason
         _log(observation, decision, report, fence)
         if fence is not None:
@@ -139,10 +146,13 @@ class PodBurst:
 
     def _limit(self, decision: Decision, observation: Observation, stopped: bool) -> Decision:
         """What the policy decided, unless an operator or the day's money says otherwise."""
-        if observation.spent_today >= self._settings.quire_burst_max_per_day and observation.pods:
+        if observation.pods and self._is_day_over(observation):
             everything = tuple(pod.id for pod in observation.pods)
             reason = f"{decision.reason} The day's {observation.spent_today:.2f} USD are spent: every pod is ended."
             return replace(decision, create=0, drain=(), terminate=everything, reason=reason)
+        if too_many := self._too_many(decision, observation):
+            reason = f"{decision.reason} There is more than there may be: {len(too_many)} are ended."
+            decision = replace(decision, create=0, terminate=decision.terminate + too_many, reason=reason)
         if stopped:
             # One that boots has nothing to lose.
             booting = tuple(pod.id for pod in observation.pods if pod.phase == "booting")
@@ -150,26 +160,36 @@ class PodBurst:
             terminate = tuple(dict.fromkeys(decision.terminate + booting))
             reason = f"{decision.reason} Renting was stopped by hand: what is there is drained."
             return Decision(0, ready, terminate, reason)
-        if too_many := self._too_many(decision, observation):
-            reason = f"{decision.reason} There is more than there may be: {len(too_many)} are ended."
-            return replace(decision, create=0, terminate=decision.terminate + too_many, reason=reason)
-        return decision
+        create = decision.create
+        while create and self._is_day_over(observation, more=create):
+            create -= 1
+        return replace(decision, create=create)
+
+    def _is_day_over(self, observation: Observation, more: int = 0) -> bool:
+        """Whether the day's money is spent, with what the pods cost until the next look has ended them.
+
+        `more` pods must not be ended as soon as they are rented: there has to be twice as much for them.
+        """
+        rate = sum(pod.price_per_hour for pod in observation.pods) + more * (observation.price_per_hour or 0.0)
+        seconds = 2 * self._settings.quire_burst_tick_seconds + _END_SECONDS
+        ending = rate * seconds / 3600 * (2 if more else 1)
+        return observation.spent_today + ending >= self._settings.quire_burst_max_per_day
 
     def _too_many(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
         """Pods over the limits, which the policy would not have rented: strays, or dearer than they were said to be.
 
         Those that boot go first, then the youngest.
         """
-        left = [pod for pod in observation.pods if pod.id not in decision.terminate]
+        there = [pod for pod in observation.pods if pod.id not in decision.terminate]
+        ended = [pod.id for pod in there if pod.price_per_hour > self._settings.runpod_pod_max_price]
+        left = [pod for pod in there if pod.id not in ended]
         left.sort(key=lambda pod: (pod.phase == "booting", pod.created_at))
-        ended = []
         while len(left) > self._settings.quire_burst_max_pods or not self._is_affordable(left):
             ended.append(left.pop().id)
         return tuple(ended)
 
     def _is_affordable(self, pods: list[Pod]) -> bool:
-        # As far as numbers like 0.1 can be added up.
-        return sum(pod.price_per_hour for pod in pods) <= self._settings.quire_burst_max_per_hour + 1e-9
+        return sum(pod.price_per_hour for pod in pods) <= self._settings.quire_burst_max_per_hour + _CENTS
 
     # --- What is seen -------------------------------------------------------------------------------------------------
 
@@ -193,6 +213,8 @@ class PodBurst:
             return None
 
     def _offer(self, report: Report) -> Offer | None:
+        if self._spec is None:
+            return None
         try:
             return self._client.offer(self._spec)
         except QuireError as error:
@@ -251,6 +273,7 @@ class PodBurst:
         with transaction(self._database) as session:
             if not burst.intend(session, fence, name, offer.price_per_hour, now):
                 return False
+        assert self._spec is not None
         ends_at = now + self._settings.quire_burst_lifetime_seconds + 2 * self._settings.quire_burst_boot_seconds
         try:
             pod = self._client.create(name, self._spec, offer, ends_at=ends_at)
@@ -269,16 +292,29 @@ class PodBurst:
             burst.note_made(session, name, pod.id, pod.price_per_hour)
         logger.info("pods: rented %s (%s, %s, %.3f USD an hour)", name, pod.id, offer.gpu_type, pod.price_per_hour)
         report.created.append(name)
-        if pod.price_per_hour > offer.price_per_hour:
-            logger.warning("pods: %s costs more than was offered: it is ended", name)
+        if pod.price_per_hour <= offer.price_per_hour:
+            return True
+        # What the others may cost is to be looked at again.
+        logger.warning("pods: %s costs more than was offered", name)
+        if self._costs_too_much(pod, offer, report):
+            with transaction(self._database) as session:
+                burst.close(session, fence, until=now + self._policy.breaker_seconds)
             self._end(pod.id, name, report)
-            return False
-        return True
+        return False
+
+    def _costs_too_much(self, pod: ListedPod, offer: Offer, report: Report) -> bool:
+        """Whether one that was just rented costs more than one may, or more than those there are leave for it."""
+        assert report.observation is not None
+        others = sum(each.price_per_hour for each in report.observation.pods)
+        others += (len(report.created) - 1) * offer.price_per_hour
+        settings = self._settings
+        is_too_dear = pod.price_per_hour > settings.runpod_pod_max_price
+        return is_too_dear or others + pod.price_per_hour > settings.quire_burst_max_per_hour + _CENTS
 
     def _look_for(self, name: str, report: Report) -> None:
         """Whether a pod was made although the answer was lost; where it is not listed yet, a later tick finds it."""
         try:
-            found = next((pod for pod in self._client.list_pods() if pod.name == name), None)
+            found = next((pod for pod in self._client.list_pods() if pod.name == name and pod.id), None)
         except QuireError as error:
             self._note(report, error)
             return
@@ -293,6 +329,11 @@ class PodBurst:
             level = logging.INFO
         logger.log(level, "pods: %s", error.message)
         report.trouble.append(error.message)
+
+
+def _ending(pod: Pod) -> Pod:
+    """A pod that was told to end: nobody counts on it, and it is told again."""
+    return replace(pod, phase="draining", busy=False, idle_since=None)
 
 
 def _log(observation: Observation, decision: Decision, report: Report, fence: int | None) -> None:

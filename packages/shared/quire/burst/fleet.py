@@ -65,28 +65,41 @@ def reconcile(
     *,
     created_at: Callable[[str], float | None],
     drain_seconds: float,
+    unknown_price: float,
 ) -> Fleet:
     """Bring the ledger up to date, and say what there is. What has our prefix and is not in the ledger is adopted.
 
-    `created_at` reads the time out of a name; a pod that drains for `drain_seconds` is taken to be idle.
+    `created_at` reads the time out of a name; a pod that drains for `drain_seconds` is taken to be idle. A pod of which
+    nobody says what it costs is taken to cost `unknown_price`.
     """
     fleet = Fleet()
     known = {row.name: row for row in burst.pods_there(session)}
+    for row in known.values():
+        _set_back(row, now)
     there = _by_name(listed, known, fleet)
     for name, pod in there.items():
         if name not in known:
-            known[name] = _adopt(session, pod, now, created_at)
+            known[name] = _adopt(session, pod, now, created_at, unknown_price)
         _note_listed(known[name], pod, now)
     pods = []
     for name, row in known.items():
-        if name not in there and _is_gone(row, now, fleet):
+        said = _said_by([worker for worker in heard if row.pod_id is not None and worker.pod_id == row.pod_id])
+        # Who is heard of is there, whatever the list says.
+        if name not in there and not said.is_heard and _is_gone(row, now, fleet):
             continue
         if row.pod_id is not None:
             fleet.ids[name] = row.pod_id
-        workers = [worker for worker in heard if row.pod_id is not None and worker.pod_id == row.pod_id]
-        pods.append(_pod(row, _said_by(workers), now, drain_seconds))
+        pods.append(_pod(row, said, now, drain_seconds))
     fleet.pods = tuple(pods)
     return fleet
+
+
+def _set_back(row: BurstPod, now: float) -> None:
+    """A clock that was ahead for a while must not make what was seen with it last until then."""
+    latest = moment(now)
+    for since in ("missing_since", "silent_since", "idle_since", "draining_since"):
+        if (seen := getattr(row, since)) is not None and seen > latest:
+            setattr(row, since, latest)
 
 
 def _by_name(listed: Sequence[ListedPod], known: dict[str, BurstPod], fleet: Fleet) -> dict[str, ListedPod]:
@@ -98,25 +111,28 @@ def _by_name(listed: Sequence[ListedPod], known: dict[str, BurstPod], fleet: Fle
     for name, pods in alike.items():
         mine = known[name].pod_id if name in known else None
         one = next((pod for pod in pods if pod.id == mine), pods[0])
-        fleet.needless += [pod.id for pod in pods if pod is not one or pod.status in _STOPPED]
+        fleet.needless += [pod.id for pod in pods if pod.id and (pod is not one or pod.status in _STOPPED)]
         chosen[name] = ListedPod(one.id, name, one.status, sum(pod.price_per_hour for pod in pods))
     return chosen
 
 
-def _adopt(session: Session, pod: ListedPod, now: float, created_at: Callable[[str], float | None]) -> BurstPod:
+def _adopt(
+    session: Session, pod: ListedPod, now: float, created_at: Callable[[str], float | None], unknown_price: float
+) -> BurstPod:
     """A row for a pod that is not known to be there: one that nobody knows, or that was taken to be gone."""
     row = session.get(BurstPod, pod.name)
     logger.warning("pods: %s is there, and was %s: it is ours now", pod.name, "not known" if row is None else "gone")
     if row is None:
         since = min(created_at(pod.name) or now, now)
-        row = BurstPod(name=pod.name, pod_id=pod.id, price_per_hour=pod.price_per_hour, created_at=moment(since))
+        price = pod.price_per_hour or unknown_price
+        row = BurstPod(name=pod.name, price_per_hour=price, created_at=moment(since))
         session.add(row)
     row.gone_at = None
     return row
 
 
 def _note_listed(row: BurstPod, pod: ListedPod, now: float) -> None:
-    row.pod_id = pod.id
+    row.pod_id = pod.id or row.pod_id
     # What it has cost is not to become less when it is stopped.
     row.price_per_hour = max(row.price_per_hour, pod.price_per_hour)
     row.listed_at, row.missing_since = moment(now), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Final
 
@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from quire.burst.controller import PodBurst
 from quire.burst.runpod_endpoint import RunpodEndpoint
-from quire.burst.runpod_pods import RunpodPods
+from quire.burst.runpod_pods import ListedPod, RunpodPods
 from quire.burst.serverless import ServerlessBurst
 from quire.database import burst, remote_jobs
 from quire.database.engine import transaction
-from quire.errors import QuireError, SettingsError
+from quire.errors import QuireError, RunpodKeyRejected, RunpodRefused, RunpodUnreachable, SettingsError
 from quire.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def run(settings: Settings, database: Engine, ended: threading.Event, clock: Cal
             began = time.monotonic()
             try:
                 tick(clock())
-            except (QuireError, SQLAlchemyError) as error:
+            except Exception as error:  # Whoever ends gives nothing back.
                 # Not the text of what is not ours: it may have a statement's values.
                 said = error.message if isinstance(error, QuireError) else type(error).__name__
                 logger.warning("burst: %s Nothing is changed; the next tick tries again.", said)
@@ -95,14 +95,25 @@ def end_pods(client: RunpodPods, *, seconds: float, pause: Callable[[float], Non
             left = client.list_pods()
             if not left or is_late:
                 return [pod.name for pod in left]
-            for pod in left:
-                client.terminate(pod.id)
-                logger.warning("burst: %s was told to end", pod.name)
+            _end_each(client, left)
         except QuireError as error:
             if is_late or not error.retryable:
                 raise
             logger.warning("burst: %s", error.message)
-        pause(2.0)
+        pause(1.0)
+
+
+def _end_each(client: RunpodPods, pods: Iterable[ListedPod]) -> None:
+    """Ask for the end of each; one that RunPod will not end keeps no other."""
+    for pod in pods:
+        try:
+            client.terminate(pod.id)
+        except RunpodKeyRejected:
+            raise
+        except QuireError as error:
+            logger.warning("burst: %s: %s", pod.name, error.message)
+        else:
+            logger.warning("burst: %s was told to end", pod.name)
 
 
 def drain_pods(settings: Settings, database: Engine, *, seconds: float) -> list[str]:
@@ -116,7 +127,7 @@ def drain_pods(settings: Settings, database: Engine, *, seconds: float) -> list[
     """
     deadline = time.monotonic() + seconds
     with RunpodPods.from_settings(settings) as client:
-        pods = PodBurst(settings, database, client)
+        pods = PodBurst(settings, database, client, rents=False)
         while True:
             pods.tick(time.time())
             with transaction(database) as session:
@@ -126,15 +137,24 @@ def drain_pods(settings: Settings, database: Engine, *, seconds: float) -> list[
             time.sleep(min(5.0, settings.quire_burst_tick_seconds))
 
 
-def cancel_jobs(settings: Settings, database: Engine) -> int:
-    """Cancel every job at the serverless endpoint; how many. The controller, or its next start, writes that down.
+def cancel_jobs(settings: Settings, database: Engine) -> list[str]:
+    """Cancel every job at the serverless endpoint. The controller, or its next start, writes that down.
+
+    Returns the ids of those that RunPod did not cancel.
 
     Raises:
         SettingsError: a variable is missing.
         DatabaseUnreachable: Postgres could not be reached.
-        RunpodKeyRejected, RunpodRefused, RunpodUnreachable: RunpodEndpoint.
+        RunpodKeyRejected: RunpodEndpoint.
     """
     with transaction(database) as session:
-        ids = [job.remote_id for job in remote_jobs.open_jobs(session)]
+        ids = [job.remote_id for job in remote_jobs.open_jobs(session) if job.remote_id is not None]
+    left = []
     with RunpodEndpoint.from_settings(settings) as endpoint:
-        return sum(endpoint.cancel(remote_id) for remote_id in ids if remote_id is not None)
+        for remote_id in ids:
+            try:
+                endpoint.cancel(remote_id)
+            except (RunpodRefused, RunpodUnreachable) as error:
+                logger.warning("burst: job %s: %s", remote_id, error.message)
+                left.append(remote_id)
+    return left

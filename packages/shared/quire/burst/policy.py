@@ -75,6 +75,7 @@ class PolicyState:
         failed_boots: pods in a row that were given up before anything was heard of them.
         closed_until: nothing is rented before this.
         booting: ids of the pods that booted at the last look.
+        ending: ids of the pods that were told to end. They end, whatever is seen of them from then on.
     """
 
     asked: int = 0
@@ -82,26 +83,30 @@ class PolicyState:
     failed_boots: int = 0
     closed_until: float = 0.0
     booting: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For a column of Postgres."""
-        return asdict(self) | {"booting": list(self.booting)}
+        return asdict(self) | {"booting": list(self.booting), "ending": list(self.ending)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` gave; what is unknown to this version is left out."""
         known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        return cls(**known | {"booting": tuple(data.get("booting", ()))})
+        return cls(**known | {name: tuple(data.get(name, ())) for name in ("booting", "ending")})
 
 
 def decide(observation: Observation, state: PolicyState, settings: PolicySettings) -> tuple[Decision, PolicyState]:
     """What to do now, and what to remember until the next look."""
     state = _note_boots(observation, state, settings)
     overdue = tuple(pod.id for pod in observation.pods if _is_overdue(pod, observation.now, settings))
-    finished = tuple(pod.id for pod in observation.pods if pod.phase == "draining" and not pod.busy)
+    finished = tuple(
+        pod.id for pod in observation.pods if pod.phase == "draining" and not pod.busy and pod.id not in overdue
+    )
     if observation.work is None:
-        # What is overdue costs money and does nothing, whatever the work is.
-        return Decision(terminate=overdue, reason="What waits could not be read: no pods are rented or drained."), state
+        # They cost money and do nothing, whatever the work is.
+        reason = "What waits could not be read: no pods are rented or drained."
+        return Decision(terminate=overdue + finished, reason=reason), state
     usable = [pod for pod in observation.pods if pod.phase != "draining" and pod.id not in overdue]
     aged = tuple(
         pod.id
@@ -136,7 +141,8 @@ def wanted_pods(work: Work, pods: int, settings: PolicySettings) -> int:
 def _note_boots(observation: Observation, state: PolicyState, settings: PolicySettings) -> PolicyState:
     """Count the boots that ended since the last look: one that came up makes up for those that did not."""
     booting = {pod.id: pod for pod in observation.pods if pod.phase == "booting"}
-    failed, closed_until = state.failed_boots, state.closed_until
+    # A clock that was ahead for a while must not keep anything closed until then.
+    failed, closed_until = state.failed_boots, min(state.closed_until, observation.now + settings.breaker_seconds)
     if any(pod.id in state.booting and pod.phase == "ready" for pod in observation.pods):
         failed, closed_until = 0, 0.0
     lost = [name for name in state.booting if name not in {pod.id for pod in observation.pods}]
@@ -166,10 +172,9 @@ def _may_rent(observation: Observation, state: PolicyState, settings: PolicySett
     if state.asked < settings.polls:
         return 0, f"waiting for {settings.polls} looks in a row that agree"
     if observation.now < state.closed_until:
-        return (
-            0,
-            f"{state.failed_boots} pods in a row did not boot, none for {state.closed_until - observation.now:.0f} s",
-        )
+        has_failed = state.failed_boots >= settings.failed_boots
+        why = f"{state.failed_boots} pods in a row did not boot" if has_failed else "one cost more than it may"
+        return 0, f"{why}, none for {state.closed_until - observation.now:.0f} s"
     if observation.price_per_hour is None:
         return 0, "nothing is on offer"
     # Those that are being ended are paid for until they are seen gone.
@@ -219,7 +224,7 @@ def _spare(
     ready = [pod for pod in staying if pod.phase == "ready"]
     if wanted >= len(staying) or not ready:
         return (), replace(state, spare_since=None)
-    since = observation.now if state.spare_since is None else state.spare_since
+    since = observation.now if state.spare_since is None else min(state.spare_since, observation.now)
     if observation.now - since < settings.idle_seconds:
         return (), replace(state, spare_since=since)
     longest = sorted(ready, key=lambda pod: (pod.busy, pod.idle_since or math.inf, pod.created_at, pod.id))

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from quire.burst.runpod_http import RunpodHttp, json_object
-from quire.errors import RunpodUncertain, SettingsError
+from quire.burst.runpod_http import RunpodHttp, json_object, number_of
+from quire.errors import RunpodUncertain, RunpodUnreachable, SettingsError
 from quire.settings import Settings
 
 
@@ -100,12 +100,14 @@ class RunpodEndpoint:
         if answer is None:
             return None
         said = json_object(answer)
-        error, milliseconds = said.get("error"), said.get("executionTime")
+        status, error, milliseconds = said.get("status"), said.get("error"), number_of(said.get("executionTime"))
+        if not isinstance(status, str):
+            raise RunpodUnreachable("RunPod did not say how far a job is. It is tried again.")
         return JobStatus(
-            status=str(said.get("status")),
+            status=status,
             output=said.get("output"),
             error=None if error is None else str(error),
-            execution_seconds=milliseconds / 1000 if isinstance(milliseconds, int | float) else None,
+            execution_seconds=None if milliseconds is None else milliseconds / 1000,
         )
 
     def cancel(self, job_id: str) -> bool:
@@ -116,6 +118,9 @@ class RunpodEndpoint:
         """How many jobs and workers there are."""
         said = json_object(self._ask("GET", "health"))
         jobs, workers = said.get("jobs"), said.get("workers")
+        if not isinstance(jobs, dict):
+            # No counts are not counts of nothing.
+            raise RunpodUnreachable("RunPod did not say how many jobs there are. It is tried again.")
         return Health(
             jobs_in_queue=_count(jobs, "inQueue"),
             jobs_in_progress=_count(jobs, "inProgress"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -78,7 +79,7 @@ class RunpodHttp:
                 answer = self._client.request(method, path, json=body)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
                 why = type(error).__name__
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 why = type(error).__name__
                 if not twice:
                     raise RunpodUncertain(f"RunPod's answer to {what} was lost ({why}).") from None
@@ -99,9 +100,9 @@ class RunpodHttp:
         code = answer.status_code
         if code in _REJECTED:
             raise RunpodKeyRejected(f"RunPod does not take the key for {what} (HTTP status {code}): RUNPOD_API_KEY.")
-        if code in self._not_done or (code >= 500 and twice):
+        if code in self._not_done or (twice and (code >= 500 or code == httpx.codes.REQUEST_TIMEOUT)):
             return
-        if code >= 500:
+        if code >= 500 or code == httpx.codes.REQUEST_TIMEOUT:
             raise RunpodUncertain(f"RunPod's answer to {what} was lost (HTTP status {code}).")
         # Nothing of what it says: that may repeat what it was sent.
         raise RunpodRefused(f"RunPod refused {what} (HTTP status {code}). Check the RUNPOD_ variables and the account.")
@@ -114,6 +115,12 @@ def json_object(answer: httpx.Response | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def number_of(said: Any) -> float | None:
+    """What an answer has for a price or a time; None where that is none."""
+    is_number = isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said >= 0
+    return float(said) if is_number else None
 
 
 def _retry_after(answer: httpx.Response) -> float:

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from pydantic import SecretStr
 
-from quire.burst.runpod_http import RunpodHttp, json_object
+from quire.burst.runpod_http import RunpodHttp, json_object, number_of
 from quire.errors import (
     RunpodKeyRejected,
     RunpodNoCapacity,
@@ -56,7 +56,10 @@ _REFUSED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ListedPod:
-    """A pod as RunPod lists it. `status` is what it is to be: CREATED, RUNNING, EXITED, TERMINATED; USD an hour."""
+    """A pod as RunPod lists it. `status` is what it is to be: CREATED, RUNNING, EXITED, TERMINATED.
+
+    `id` is empty, and `price_per_hour` (USD) 0, where RunPod does not say.
+    """
 
     id: str
     name: str
@@ -176,7 +179,8 @@ class RunpodPods:
         if not isinstance(pods, list):
             # No list is not an empty list.
             raise RunpodUnreachable("RunPod did not say which pods there are. It is tried again.")
-        found = [_listed(each) for each in pods if isinstance(each, dict)]
+        # What is listed twice is there once.
+        found = dict.fromkeys(_listed(each) for each in pods if isinstance(each, dict))
         return [pod for pod in found if pod.name.startswith(self.prefix) and pod.status != "TERMINATED"]
 
     def offer(self, spec: PodSpec) -> Offer | None:
@@ -215,9 +219,8 @@ class RunpodPods:
         made = self._write("create", _CREATE, {"input": given}).get("podFindAndDeployOnDemand")
         if not isinstance(made, dict) or not isinstance(made.get("id"), str):
             raise RunpodUncertain("RunPod made a pod and did not say which.")
-        cost = made.get("costPerHr")
-        price = float(cost) if isinstance(cost, int | float) else offer.price_per_hour
-        return ListedPod(made["id"], name, "CREATED", price)
+        price = number_of(made.get("costPerHr"))
+        return ListedPod(made["id"], name, "CREATED", offer.price_per_hour if price is None else price)
 
     def terminate(self, pod_id: str) -> None:
         """End a pod for good. One that is not there any more has ended; only `list_pods` says whether it is gone."""
@@ -266,13 +269,11 @@ def _errors_of(said: Mapping[str, Any]) -> list[str]:
 
 
 def _listed(said: Mapping[str, Any]) -> ListedPod:
-    cost = said.get("costPerHr")
-    price = float(cost) if isinstance(cost, int | float) else 0.0
-    return ListedPod(str(said.get("id")), str(said.get("name")), str(said.get("desiredStatus")), price)
+    price = number_of(said.get("costPerHr")) or 0.0
+    return ListedPod(str(said.get("id") or ""), str(said.get("name")), str(said.get("desiredStatus")), price)
 
 
 def _price_of(types: Any) -> float | None:
     first = types[0] if isinstance(types, list) and types and isinstance(types[0], dict) else {}
     lowest = first.get("lowestPrice")
-    price = lowest.get("uninterruptablePrice") if isinstance(lowest, dict) else None
-    return float(price) if isinstance(price, int | float) else None
+    return number_of(lowest.get("uninterruptablePrice")) if isinstance(lowest, dict) else None

@@ -11,24 +11,25 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from quire.burst.assignment import Assignment, Limits, choose
+from quire.burst.assignment import Assignment, Choice, Limits, choose
 from quire.burst.model import Work
 from quire.burst.ranges import Ranges
 from quire.burst.remote_work import Answer, Prepared, RemoteWork
 from quire.burst.runpod_endpoint import JobStatus, RunpodEndpoint
 from quire.burst.tickets import Tickets
 from quire.database import backlog, remote_jobs
-from quire.database.engine import statements, transaction
+from quire.database.engine import transaction
+from quire.database.exclusive import exclusively
 from quire.database.listener import listener_of
 from quire.database.remote_jobs import JobEnd, moment
 from quire.database.tables import RemoteJob
@@ -54,6 +55,8 @@ _CANDIDATES: Final = 200
 _GRACE_SECONDS: Final = 30.0
 # The platform's counters may be this old.
 _HEALTH_LAG_SECONDS: Final = 60.0
+# So many jobs about which RunPod says nothing of use, and it is asked whether it is there.
+_FAILURES_TO_DOUBT: Final = 2
 # So many failures in a row, and nothing more is sent until the last one is this old.
 _FAILURES: Final = 5
 _PAUSE_SECONDS: Final = 300.0
@@ -115,7 +118,7 @@ class ServerlessBurst:
         Raises:
             DatabaseUnreachable: the next tick makes up for it.
         """
-        with self._alone() as is_alone:
+        with exclusively(self._database, _ADVISORY_LOCK) as is_alone:
             if not is_alone:
                 return Report(reason="another controller is at work")
             report = Report()
@@ -135,6 +138,15 @@ class ServerlessBurst:
                 report.spent_today = self._spent(session, now)
         return report
 
+    def look(self, now: float) -> Choice:
+        """What `tick` would send now, and why. Nothing is done, and RunPod is not asked.
+
+        Raises:
+            DatabaseUnreachable: Postgres could not be reached.
+        """
+        with transaction(self._database) as session:
+            return self._choose(session, remote_jobs.count_open(session), now)
+
     def wait(self, seconds: float) -> None:
         """Wait for the next tick. Jobs of documents that are cancelled or deleted meanwhile are cancelled at once."""
         deadline, changed = time.monotonic() + seconds, threading.Event()
@@ -150,17 +162,6 @@ class ServerlessBurst:
                 if documents:
                     self._cancel_now()
                     time.sleep(max(0.0, min(_LOOK_SECONDS, deadline - time.monotonic())))
-
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether no other tick runs, for as long as the block lasts."""
-        with statements(self._database) as session:
-            taken = bool(session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}))
-            try:
-                yield taken
-            finally:
-                if taken:
-                    session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_LOCK})
 
     # --- Jobs that are there --------------------------------------------------------------------------------------
 
@@ -190,27 +191,46 @@ class ServerlessBurst:
         """Cancel jobs of documents that were cancelled or deleted; with `everything` also what waits for nothing."""
         with transaction(self._database) as session:
             jobs = remote_jobs.needless(session, everything=everything)
-        for job in jobs:
+
+        def cancel(job: RemoteJob) -> None:
             self._client.cancel(str(job.remote_id))
             self._end(job, "cancelled", now, report)
 
+        self._for_each(jobs, cancel, report)
+
     def _look_after_all(self, now: float, report: Report) -> None:
         jobs = self._open_jobs()
-        for job in jobs:
-            if job.remote_id is not None:
-                try:
-                    self._look_after(job, now, report)
-                except RunpodUnreachable as error:
-                    if report.trouble is not None:
-                        raise
-                    # It may be this job alone, which must not keep the others waiting.
-                    report.trouble = error.message
+        self._for_each(
+            [job for job in jobs if job.remote_id is not None], lambda job: self._look_after(job, now, report), report
+        )
         unknown = [job for job in jobs if job.remote_id is None]
         if unknown:
             self._look_for_unknown(unknown, now, report)
 
+    def _for_each(self, jobs: Sequence[RemoteJob], do: Callable[[RemoteJob], None], report: Report) -> None:
+        """Do something about each job. One that RunPod says nothing of use about keeps no other waiting."""
+        failures = 0
+        for job in jobs:
+            try:
+                do(job)
+            except (RunpodUnreachable, RunpodRefused) as error:
+                report.trouble = error.message
+                failures += 1
+                if failures == _FAILURES_TO_DOUBT:
+                    # It may be away altogether, and is not to be asked for each job then.
+                    self._client.health()
+
+    def _status(self, job: RemoteJob, now: float) -> JobStatus | None:
+        """What RunPod says; that there is no such job, where it says nothing and must have deleted it by now."""
+        try:
+            return self._client.status(str(job.remote_id))
+        except (RunpodUnreachable, RunpodRefused):
+            if now > job.deadline_at.timestamp() + _GRACE_SECONDS:
+                return None
+            raise
+
     def _look_after(self, job: RemoteJob, now: float, report: Report) -> None:
-        status = self._client.status(str(job.remote_id))
+        status = self._status(job, now)
         begun = job.running_since is not None or (status is not None and bool(status.execution_seconds))
         if status is None:
             self._end(job, "lost" if begun else "expired", now, report, begun=begun)
@@ -304,29 +324,28 @@ class ServerlessBurst:
     # --- Jobs to send ---------------------------------------------------------------------------------------------
 
     def _send(self, now: float, report: Report) -> None:
-        settings = self._settings
         with transaction(self._database) as session:
-            jobs = remote_jobs.open_jobs(session)
-            report.reason = self._why_not(session, now)
-            if report.reason:
-                logger.info("serverless: nothing is sent: %s", report.reason)
-                return
-            work = self._observe(session)
-            found = remote_jobs.candidates(session, most=_CANDIDATES, attempts=settings.quire_page_attempts)
-            limits = Limits(
-                cold_start_seconds=settings.quire_burst_cold_start_seconds,
-                patience_seconds=settings.quire_burst_patience_seconds,
-                job_pages=settings.quire_burst_job_pages,
-                document_jobs=settings.quire_burst_document_jobs,
-                room=self._room(session, len(jobs), now),
-            )
-        choice = choose(work, found, limits, open_jobs=len(jobs))
+            open_jobs = remote_jobs.count_open(session)
+            choice = self._choose(session, open_jobs, now)
         report.reason = choice.reason
         for assignment in choice.assignments:
             if not self._send_one(assignment, now, report):
                 break
-        if choice.assignments:
-            logger.info("serverless: %s; %d sent, %d were open", choice.reason, report.sent, len(jobs))
+        logger.info("serverless: %s; %d sent, %d were open", choice.reason, report.sent, open_jobs)
+
+    def _choose(self, session: Session, open_jobs: int, now: float) -> Choice:
+        settings = self._settings
+        if why := self._why_not(session, now):
+            return Choice((), why)
+        found = remote_jobs.candidates(session, most=_CANDIDATES, attempts=settings.quire_page_attempts)
+        limits = Limits(
+            cold_start_seconds=settings.quire_burst_cold_start_seconds,
+            patience_seconds=settings.quire_burst_patience_seconds,
+            job_pages=settings.quire_burst_job_pages,
+            document_jobs=settings.quire_burst_document_jobs,
+            room=self._room(session, open_jobs, now),
+        )
+        return choose(self._observe(session), found, limits, open_jobs=open_jobs)
 
     def _why_not(self, session: Session, now: float) -> str:
         """Why nothing may be sent for a while, whatever waits; empty if it may."""

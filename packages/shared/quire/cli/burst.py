@@ -103,28 +103,19 @@ def stop(
     ] = False,
 ) -> None:
     """Rent nothing from now on, and give back what is rented. Ends with 1 if something is left. `resume` undoes it."""
-    from quire.burst import loop
-    from quire.burst.runpod_pods import RunpodPods
-    from quire.database.engine import get_engine
     from quire.errors import DatabaseUnreachable
 
     settings = _settings()
+    has_database = True
     try:
         _set_stopped(True)
     except DatabaseUnreachable as error:
-        if not now:
+        if not now or settings.quire_burst == "serverless":
             raise
+        has_database = False
         print_error(error)
         messages.print("Stop the controller, or it goes on when the database is back.")
-    left: list[str] = []
-    if settings.quire_burst == "serverless":
-        if now:
-            messages.print(f"{loop.cancel_jobs(settings, get_engine())} jobs cancelled.")
-    elif now:
-        with RunpodPods.from_settings(settings) as client:
-            left = loop.end_pods(client, seconds=_END_SECONDS)
-    else:
-        left = loop.drain_pods(settings, get_engine(), seconds=_DRAIN_SECONDS)
+    left = _give_back(settings, now=now, has_database=has_database)
     if left:
         messages.print(f"[red]Still there:[/] {', '.join(left)}")
         raise typer.Exit(ExitCode.FAILED)
@@ -138,14 +129,63 @@ def resume() -> None:
     messages.print("The controller may rent again.")
 
 
+def _give_back(settings: Settings, *, now: bool, has_database: bool) -> list[str]:
+    """Give back what is rented of both kinds: it may be of a time when `QUIRE_BURST` said something else.
+
+    Returns the names of what is left.
+    """
+    from quire.burst import loop
+    from quire.burst.runpod_pods import RunpodPods
+    from quire.database import burst as ledger
+    from quire.database.engine import get_engine, transaction
+
+    left: list[str] = []
+    has_pods = settings.quire_burst != "serverless"
+    if has_database:
+        with transaction() as session:
+            has_pods = has_pods or bool(ledger.pods_there(session))
+    if has_pods and now:
+        with RunpodPods.from_settings(settings) as client:
+            left = loop.end_pods(client, seconds=_END_SECONDS)
+    elif has_pods:
+        left = loop.drain_pods(settings, get_engine(), seconds=_DRAIN_SECONDS)
+    if now and has_database and settings.runpod_endpoint_id is not None:
+        left += loop.cancel_jobs(settings, get_engine())
+    return left
+
+
 def _dry_run(as_json: bool) -> None:
+    settings = _settings()
+    if settings.quire_burst == "serverless":
+        _dry_run_of_jobs(settings, as_json)
+    else:
+        _dry_run_of_pods(settings, as_json)
+
+
+def _dry_run_of_jobs(settings: Settings, as_json: bool) -> None:
+    from quire.burst.runpod_endpoint import RunpodEndpoint
+    from quire.burst.serverless import ServerlessBurst
+    from quire.database import burst as ledger
+    from quire.database.engine import get_engine, transaction
+
+    with RunpodEndpoint.from_settings(settings) as endpoint:
+        choice = ServerlessBurst(settings, get_engine(), endpoint).look(time.time())
+    with transaction() as session:
+        stopped = ledger.state(session).stopped
+    pages = [] if stopped else [each.pages for each in choice.assignments]
+    reason = f"{choice.reason}; renting was stopped by hand" if stopped else choice.reason
+    if as_json:
+        print_json({"decision": {"jobs": len(pages), "pages": sum(pages)}, "reason": reason})
+        return
+    console.print(f"send {len(pages)} jobs for {sum(pages)} pages")
+    console.print(reason, markup=False)
+
+
+def _dry_run_of_pods(settings: Settings, as_json: bool) -> None:
     from quire.burst.controller import PodBurst
     from quire.burst.runpod_pods import RunpodPods
     from quire.database.engine import get_engine
 
-    settings = _settings()
-    if settings.quire_burst == "serverless":
-        raise UsageError("--dry-run is for pods; what is sent to an endpoint is in the controller's log.")
     with RunpodPods.from_settings(settings) as client:
         report = PodBurst(settings, get_engine(), client).tick(time.time(), dry=True)
     if as_json:

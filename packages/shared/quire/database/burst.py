@@ -37,6 +37,11 @@ _STOP = text("""
         policy = s.policy - ARRAY['booting', 'failed_boots', 'closed_until']
 """)
 
+_CLOSE = text("""
+    UPDATE burst_state SET policy = policy || jsonb_build_object('closed_until', CAST(:until AS double precision))
+    WHERE fence = :fence
+""")
+
 # The lock on the state makes whoever begins now wait until the row is there to be seen.
 _INTEND = text("""
     WITH mine AS (SELECT id FROM burst_state WHERE fence = :fence AND NOT stopped FOR SHARE)
@@ -118,6 +123,11 @@ def remember(session: Session, fence: int, policy: PolicyState, *, now: float, d
         .returning(BurstState.id)
     )
     return changed.first() is not None
+
+
+def close(session: Session, fence: int, *, until: float) -> None:
+    """Have the policy rent nothing before this; nothing is changed if somebody else has begun."""
+    session.execute(_CLOSE, {"fence": fence, "until": until})
 
 
 def set_stopped(session: Session, stopped: bool) -> None:
