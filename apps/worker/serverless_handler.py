@@ -14,10 +14,17 @@ import json
 import logging
 import os
 import re
+import reprlib
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import uuid4
+
+if __name__ == "__main__":
+    # The first process of a container does not hear signals that it has no handler for. There is no job to be lost yet;
+    # RunPod's loop has a handler of its own.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 import workspace  # noqa: F401  isort: skip
 import tasks  # noqa: F401  registers every task
@@ -47,6 +54,8 @@ _FIELDS: Final = ("task", "payload")
 _EXAMPLE: Final = 'Send {"input": {"task": "tasks.ocr_document", "payload": {"key": "…"}}}.'
 _LONGEST_ERROR: Final = 1000
 _LONGEST_NAME: Final = 60
+# What RunPod's package calls every job that is tried out: two of them are not one that is delivered again.
+_TRIED_OUT: Final = "local_test"
 # Job ids become part of keys in object storage.
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -86,7 +95,7 @@ def answer(job: Mapping[str, Any], should_stop: Callable[[], bool]) -> Answer:
 def _id_of(job: Any) -> str:
     """The job's id, the same when it is delivered again; one of its own where it has none."""
     found = job.get("id") if isinstance(job, Mapping) else None
-    if not isinstance(found, str) or not found:
+    if not isinstance(found, str) or found in ("", _TRIED_OUT):
         return str(uuid4())
     return found if _JOB_ID.fullmatch(found) else hashlib.sha256(found.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -110,13 +119,15 @@ def _call_of(job: Any) -> tuple[DeclaredTask, dict[str, Any]]:
         raise InvalidPayload(f"payload: not an object. {_EXAMPLE}")
     try:
         json.dumps(arguments, ensure_ascii=False).encode()
-    except (TypeError, ValueError):
-        raise InvalidPayload(f"{name}: the payload has text that is no Unicode, or is no JSON.") from None
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidPayload(
+            f"{name}: the payload has text that is no Unicode, is no JSON, or is nested too deep."
+        ) from None
     return _TASKS[name], dict(arguments)
 
 
 def _shown(name: Any) -> str:
-    text = repr(name)
+    text = reprlib.repr(name) if isinstance(name, dict | list) else repr(name)
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
@@ -124,6 +135,7 @@ def _failure(error: QuireError) -> Answer:
     again = " Send the job again." if error.retryable else ""
     text = " ".join(without_surrogates(f"{error.code}: {error.message}{again}").split())
     text = Redaction(get_settings())(text)[:_LONGEST_ERROR]
+    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
     logger.info("the job failed: %s", text)
     return {"status": "error", "error": text}
 
@@ -166,6 +178,9 @@ def main() -> None:
     loading = jobs.submit(load_engine)
     # It takes as long as the models; a cold start pays for one of the two.
     import runpod
+    from runpod.serverless.modules import rp_http, rp_scale
+
+    from runtime.runpod_loop import RunpodLoop
 
     loading.result()
 
@@ -173,9 +188,12 @@ def main() -> None:
         await jobs.call(check_engine)
 
     runpod.serverless.register_fitness_check(engine_reads)
+    RunpodLoop(jobs.stop_soon).install(rp_scale, rp_http)
     try:
         runpod.serverless.start({"handler": jobs.run})
     finally:
+        # The interpreter takes its handlers down before it ends, and another one would make the exit status a signal's.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         tracing.shut_down()
 
 

@@ -52,14 +52,15 @@ def remote_worker(bench: ServerlessBench, models: Path, log: Path, **variables: 
     ):
         assert process.stdin is not None
         assert process.stdout is not None
+        output = process.stdout
 
         def run(said: dict[str, Any], job_id: str) -> dict[str, Any]:
             print(json.dumps({"id": job_id, "input": said}), file=process.stdin, flush=True)
-            if not select.select([process.stdout], [], [], LONGEST_SECONDS)[0]:
+            if not select.select([output], [], [], LONGEST_SECONDS)[0]:
                 # Its own watchdog did not run: native code, or an import, does not return. This says where.
                 process.send_signal(signal.SIGABRT)
                 process.wait(10)
-            line = process.stdout.readline()
+            line = output.readline()
             assert line, log.read_text()[-4000:]
             answer: dict[str, Any] = json.loads(line)
             return answer

@@ -1,7 +1,7 @@
 """A stand-in for RunPod's platform on the loopback interface, as far as the worker loop of `runpod` 1.12 talks to it.
 
 It hands jobs out by long poll, one or several at a time, says which to stop, takes results and heartbeats. Answers to
-`job-done` can be made to fail.
+`job-done` can be made to fail, or to be none.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Platform:
         results: what was posted for a job, each time that was answered with 200.
         refused: job-done requests that were answered with 500.
         fail: how many of the next job-done requests are to be.
+        drop: how many of them get no answer: the connection is closed.
         pings: the `job_id` of each heartbeat, and `status` with `reason` of a worker that is unfit.
     """
 
@@ -43,6 +44,7 @@ class Platform:
     results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     refused: int = 0
     fail: int = 0
+    drop: int = 0
     polls: int = 0
     unauthorized: int = 0
     pings: list[dict[str, str]] = field(default_factory=list)
@@ -114,8 +116,11 @@ class Platform:
             found, self.to_stop = self.to_stop, []
             return found
 
-    def _done(self, job_id: str, body: dict[str, Any]) -> int:
+    def _done(self, job_id: str, body: dict[str, Any]) -> int | None:
         with self.changed:
+            if self.drop:
+                self.drop -= 1
+                return None
             if self.fail:
                 self.fail -= 1
                 self.refused += 1
@@ -169,7 +174,11 @@ class _Request(BaseHTTPRequestHandler):
         action, _worker, job_id = urlsplit(self.path).path.removeprefix(f"{_PREFIX}/").split("/", 2)
         if self.headers.get("Authorization") != KEY or action != "job-done":
             return self._answer(404)
-        return self._answer(self.server.platform._done(job_id, body), {})
+        status = self.server.platform._done(job_id, body)
+        if status is None:
+            self.close_connection = True
+            return None
+        return self._answer(status, {})
 
     def _answer(self, status: int, body: Any = None) -> None:
         encoded = b"" if body is None else json.dumps(body).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 from pathlib import Path
@@ -62,6 +63,8 @@ def raises(error: BaseException) -> Any:
         (ValueError(PASSWORD), "internal: There is an error in Quire (ValueError); the worker's log has the details."),
         (SystemExit(3), "internal: There is an error in Quire (SystemExit);"),
         (MemoryError(), "out_of_memory: The document needs more memory than there is."),
+        # A terminal that shows the log does as it is told.
+        (StorageUnreachable("a\x1b[31mb\0"), "storage_unreachable: a\ufffd[31mb\ufffd Send the job again."),
     ],
 )
 def test_every_error_is_one_line_that_begins_with_a_code(answer_of: Any, error: BaseException, text: str):
@@ -91,6 +94,36 @@ def test_the_id_of_a_job_is_that_of_its_task_if_it_can_be_part_of_a_key(answer_o
     answer_of(note, JOB | {"id": given})
     assert (seen[0] == given) is kept
     assert set(seen[0]) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def test_jobs_that_are_tried_out_are_different_ones_although_they_have_one_id(answer_of: Any):
+    seen: list[str] = []
+
+    def note(_payload: Any, context: TaskContext) -> OcrResult:
+        seen.append(context.task_id)
+        return OcrResult(status="completed")
+
+    for _ in range(2):
+        answer_of(note, JOB | {"id": "local_test"})
+    assert len({*seen, "local_test"}) == 3
+
+
+def test_a_long_unknown_name_is_answered_at_once(answer_of: Any):
+    job = {"id": "long", "input": {"task": "tasks.ocr_document", "payload": {"key": "a.pdf", "a.-" * 15_000: 1}}}
+    begun = time.monotonic()
+    error = answer_of(lambda payload, context: pytest.fail("called"), job)["error"]
+    assert time.monotonic() - begun < 1
+    assert error.startswith("invalid_payload: tasks.ocr_document: unknown field 'a.-a.-")
+
+
+@pytest.mark.parametrize("part", ["task", "payload"])
+def test_what_is_nested_too_deep_is_refused(answer_of: Any, part: str):
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    given = {"task": "tasks.ocr_document", "payload": {}} | {part: deep}
+    error = answer_of(lambda payload, context: pytest.fail("called"), {"id": "deep", "input": given})["error"]
+    assert error.startswith("invalid_payload: ")
 
 
 @pytest.mark.parametrize("job", [None, [], {}, {"id": "x"}, {"id": "x", "input": None}, {"id": "x", "input": "text"}])
@@ -211,3 +244,25 @@ def test_jobs_run_one_after_the_other_although_one_was_cancelled():
 
     assert asyncio.run(scenario()) == "NEXT"
     assert order == ["long begins", "long ends", "next begins", "next ends"]
+
+
+def test_a_second_sigterm_does_not_put_the_end_off():
+    def work(job: str, should_stop: Any) -> float:
+        begun = time.monotonic()
+        while not should_stop() and time.monotonic() - begun < 5:
+            time.sleep(0.01)
+        return time.monotonic() - begun
+
+    async def scenario() -> float:
+        jobs = OneThread(work, Settings(quire_drain_seconds=1))
+        running = asyncio.create_task(jobs.run("long"))
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            signal.raise_signal(signal.SIGTERM)
+        return await running
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert asyncio.run(scenario()) < 1.1
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -57,7 +57,9 @@ def test_a_result_has_its_pages(handler: ChildProcess, platform: Platform, folde
     assert [page.page_number for page in result.pages or ()] == [2]
     wait_for_line(handler, "small | Finished.")
     # At DEBUG, which is its default, the package prints what handlers return.
-    assert text_of(800_002) not in handler.log.read_text()
+    log = handler.log.read_text()
+    assert text_of(800_002) not in log
+    assert "This process may take" in log
 
 
 def test_a_large_result_is_stored_and_its_key_returned(handler: ChildProcess, platform: Platform, folder: Path):

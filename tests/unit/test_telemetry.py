@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
 

@@ -66,6 +66,11 @@ class OneThread(Generic[Job, Answer]):
                 running.add_done_callback(lambda _: faulthandler.cancel_dump_traceback_later())
             raise
 
+    def stop_soon(self) -> None:
+        """Let the job of the moment, and the next one, go on for most of the time there is. The first call counts."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._undisturbed_seconds
+
     def _is_time_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() > self._stop_at
 
@@ -76,7 +81,7 @@ class OneThread(Generic[Job, Answer]):
             return
 
         def hear(number: int, frame: FrameType | None) -> None:
-            self._stop_at = time.monotonic() + self._undisturbed_seconds
+            self.stop_soon()
             listening(number, frame)
 
         self._hears = hear

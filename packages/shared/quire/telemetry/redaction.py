@@ -16,8 +16,8 @@ _SHOWN: Final = "***"
 _SHORTEST: Final = 6
 
 _PATTERNS: Final = (
-    # scheme://user:password@host
-    (re.compile(r"(\b[\w+.-]+://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\1{_SHOWN}"),
+    # scheme://user:password@host. Tried once for each word, however long: texts come from strangers.
+    (re.compile(r"((?<![\w+.-])[\w+.-]+://[^\s:/@]*:)[^\s/@]+(?=@)"), rf"\1{_SHOWN}"),
     # Keys of the API, secrets of webhooks, and what an Authorization header holds.
     (re.compile(r"\b(qk_|whsec_)[\w+/=-]{6,}"), rf"\1{_SHOWN}"),
     (re.compile(r"\b(bearer|basic)(\s+)[\w+/=.~-]{6,}", re.IGNORECASE), rf"\1\2{_SHOWN}"),
