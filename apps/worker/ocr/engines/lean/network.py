@@ -171,6 +171,9 @@ def _core() -> Any:
     """One OpenVINO core a process: each holds its own plugins."""
     import openvino
 
+    # Makes a table that OpenVINO otherwise makes at the first inference: two threads that meet there wait for each
+    # other for ever, with the interpreter's lock held.
+    openvino.Type.u8.to_dtype()
     return openvino.Core()
 
 
