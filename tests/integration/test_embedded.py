@@ -102,6 +102,30 @@ def test_a_suspended_process_halts_goes_on_and_hears_when_to_stop(tmp_path: Path
         assert process.exit_status == -signal.SIGTERM
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux shares processors between sessions")
+def test_a_nice_process_gives_way_to_those_of_other_sessions(tmp_path: Path):
+    """Where sessions are groups of their own, a process that is nice would else be so to nobody but itself."""
+    command = [sys.executable, "-c", "while True: pass"]
+    cores = psutil.Process().cpu_affinity()
+    with (
+        ChildProcess(command, log=tmp_path / "nice.log", niceness=10) as nice,
+        ChildProcess(command, log=tmp_path / "other.log") as other,
+    ):
+        for process in (nice, other):
+            psutil.Process(process.pid).cpu_affinity(cores[:1])
+        deadline = time.monotonic() + 20
+        # On a core that they share; at least so long that a turn of either is small beside it.
+        while (busy := seconds_of(other)) < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert seconds_of(nice) < busy / 2
+
+
+def seconds_of(process: ChildProcess) -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def wait_for_status(process: ChildProcess, status: str) -> None:
     deadline = time.monotonic() + 10
     while psutil.Process(process.pid).status() != status:

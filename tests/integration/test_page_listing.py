@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from quire.contracts import OcrOptions
+from quire.contracts import OcrOptions, Priority
 from quire.database import documents, listing, page_listing
 from quire.database.engine import transaction
 from tests.integration.page_flow_bench import Bench
@@ -112,6 +112,19 @@ def test_who_looks_at_a_waiting_document_reads_no_further_than_a_thousand(many: 
     # One took two seconds, and the minutes in which there was nothing to do say nothing.
     assert seen[first][1] == 2
     assert seen[last][1] == 2 * listing.FURTHEST + 2
+
+
+@pytest.mark.parametrize("priority", ["interactive", "bulk"])
+@pytest.mark.parametrize("owner", ["owner 3", "somebody new"])
+def test_a_new_document_stands_where_it_is_seen_to_stand(many: Engine, owner: str, priority: Priority):
+    with transaction(many) as session:
+        # So few that each place is another number.
+        session.execute(text("DELETE FROM documents WHERE status = 'queued' AND turn > 5"))
+        new = documents.NewDocument(uuid.uuid4(), "b", "k", OcrOptions(), owner=owner, priority=priority)
+        created = documents.create(session, new, count_before=True)
+        assert created is not None
+        assert 0 < (created.position or 0) < listing.FURTHEST
+        assert created.position == listing.position_of(session, created.document)
 
 
 def test_who_waits_goes_on_as_fast_as_several_workers_finish(database: Engine):

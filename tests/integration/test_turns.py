@@ -109,6 +109,23 @@ def test_a_document_that_comes_with_its_ticket_does_not_wait(database: Engine):
     assert take(database) == []
 
 
+def test_a_document_has_its_turn_at_once_where_no_other_waits(database: Engine):
+    def is_dispatched(document: documents.NewDocument) -> bool:
+        with transaction(database) as session:
+            created = documents.create(session, document, ticket_if_first=True)
+        assert created is not None
+        return created.document.dispatched_at is not None
+
+    assert is_dispatched(new())
+    # One with a ticket does not wait.
+    assert is_dispatched(new())
+    waiting = add(database, priority="bulk")
+    another = new()
+    assert not is_dispatched(another)
+    assert take(database) == [another.id, waiting]
+    assert is_dispatched(new())
+
+
 def test_documents_that_wait_are_not_looked_at(database: Engine):
     """Of the statements that run with every document and every ticket, none reads more than it takes."""
     with transaction(database) as session:

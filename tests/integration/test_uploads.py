@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, select
+from sqlalchemy.pool import QueuePool
 
 from quire import queues
 from quire.contracts import OcrOptions
@@ -18,10 +19,11 @@ from quire.database.engine import get_engine, transaction
 from quire.database.tables import Document
 from quire.embedded import EmbeddedRedis
 from quire.errors import DatabaseUnreachable
-from quire.jobs import submit
+from quire.jobs import count_tickets, submit
 from quire.settings import get_settings
 from quire.storage import FolderStore
-from quire_api import uploads
+from quire_api import uploads, warm_up
+from quire_api.own_threads import SUBMISSIONS
 
 CONTENT = b"%PDF-1.7 and so on"
 
@@ -92,3 +94,20 @@ def test_nothing_is_stored_while_postgres_is_away(store: FolderStore, monkeypatc
     with pytest.raises(DatabaseUnreachable):
         upload(store)
     assert stored == []
+
+
+def test_a_process_that_warms_up_has_its_connections_and_leaves_nothing(store: FolderStore, database: Engine):
+    tickets = count_tickets()
+    warm_up.warm_up()
+    pool = get_engine().pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedin() == SUBMISSIONS.most
+    assert rows(database) == []
+    assert count_tickets() == tickets
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL"])
+def test_a_process_starts_where_a_service_is_away(store: FolderStore, missing: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(missing, {"DATABASE_URL": "postgresql://127.0.0.1:1/none"}.get(missing, "redis://127.0.0.1:1"))
+    clear_caches()
+    warm_up.warm_up()

@@ -21,6 +21,7 @@ from quire.contracts import (
     Word,
 )
 from quire.database import listing
+from quire.database.documents import Created
 from quire.database.tables import Document, Page
 
 PageStatus = Literal["pending", "running", "done", "failed"]
@@ -114,7 +115,15 @@ def document_view(document: Document) -> DocumentView:
 
 def document_view_now(session: Session, document: Document) -> DocumentView:
     """A document with its place in the queue."""
-    position = listing.position_of(session, document)
+    return _view_at(session, document, listing.position_of(session, document))
+
+
+def created_view(session: Session, created: Created) -> DocumentView:
+    """A document that was accepted a moment ago."""
+    return _view_at(session, created.document, created.position)
+
+
+def _view_at(session: Session, document: Document, position: int | None) -> DocumentView:
     left = listing.seconds_left(session, document, position)
     return document_view(document).model_copy(update={"queue_position": position, "eta_seconds": left})
 

@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session
 
 from quire import jobs
 from quire.database import idempotency
-from quire.database.documents import NewDocument
+from quire.database.documents import Created, NewDocument
 from quire.database.engine import transaction
-from quire.database.tables import Document
 from quire.errors import IdempotencyConflict
 
 
@@ -54,10 +53,10 @@ class RequestKey:
 
 @dataclass(frozen=True)
 class AcceptedDocument:
-    """The id of an accepted document; and the document as it was accepted, unless an earlier request had made it."""
+    """The id of an accepted document; and how it was `created`, unless an earlier request had done that."""
 
     id: UUID
-    document: Document | None = None
+    created: Created | None = None
 
 
 class _UsedMeanwhile(Exception):
@@ -72,14 +71,14 @@ def submit_once(new: NewDocument, request_key: RequestKey | None) -> AcceptedDoc
         DatabaseUnreachable: it was not accepted.
     """
     if request_key is None:
-        return AcceptedDocument(new.id, jobs.submit(new))
+        return AcceptedDocument(new.id, jobs.submit(new, count_before=True))
 
     def claim(session: Session) -> None:
         if not idempotency.claim(session, request_key.owner, request_key.key, request_key.request_hash, new.id):
             raise _UsedMeanwhile
 
     try:
-        return AcceptedDocument(new.id, jobs.submit(new, also=claim))
+        return AcceptedDocument(new.id, jobs.submit(new, also=claim, count_before=True))
     except _UsedMeanwhile:
         earlier = request_key.earlier()
         # None only if that document was deleted since: then this request is the first again.

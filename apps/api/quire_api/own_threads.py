@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class OwnThreads:
-    """So many threads for one kind of work; what is over that waits without one."""
+    """So many threads for one kind of work, at `most`; what is over that waits without one."""
 
     def __init__(self, name: str, most: int) -> None:
-        self._most = most
+        self.most = most
         # Of the event loop that asks: a process may have several, one after the other.
         self._limiters: RunVar[CapacityLimiter] = RunVar(f"threads of {name}")
 
@@ -28,7 +28,7 @@ class OwnThreads:
         """The result of a function that is run in a thread of its kind; raises what it raises."""
         limiter = self._limiters.get(None)
         if limiter is None:
-            limiter = CapacityLimiter(self._most)
+            limiter = CapacityLimiter(self.most)
             self._limiters.set(limiter)
         return await to_thread.run_sync(partial(work, *arguments, **named), limiter=limiter)
 
@@ -36,5 +36,6 @@ class OwnThreads:
 FETCHES: Final = OwnThreads("fetches", 8)
 IMAGES: Final = OwnThreads("images", 4)
 EXPORTS: Final = OwnThreads("exports", 4)
+STORES: Final = OwnThreads("stores", 16)
 # Few: with forty at once, which all compute, some wait several times as long as others for the interpreter's lock.
 SUBMISSIONS: Final = OwnThreads("submissions", 4)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 from uuid import UUID, uuid4
 
+from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from quire import media_types
 from quire.contracts import OcrOptions, Priority, StudyRequest
 from quire.database import documents
 from quire.database.documents import NewDocument
-from quire.database.engine import statements
+from quire.database.engine import answered_within, statements
 from quire.errors import StorageError
 from quire.settings import Settings
 from quire.storage import ObjectStore
@@ -29,6 +30,9 @@ _FORM_OVERHEAD: Final = 64 * 1024
 _TAKES_FILES: Final = frozenset({"/api/v1/documents", "/api/v1/ocr/process"})
 _JSON_BYTES: Final = 1024 * 1024
 _LONGEST_NAME: Final = 255
+# Postgres that has answered so recently is taken to be there still.
+_ANSWERS_SECONDS: Final = 0.5
+_PING: Final = text("SELECT 1")
 
 
 class UploadLimit:
@@ -117,9 +121,9 @@ def store_upload(
         priority=priority,
         follow_ups=follow_ups,
     )
-    # Nothing is stored that cannot be accepted: with Postgres away it would only have to be deleted again.
-    earlier = request_key.earlier() if request_key else _accepted(document_id)
+    earlier = request_key.earlier() if request_key else None
     if earlier is None:
+        _require_database()
         content.seek(0)
         store.put(new.bucket, new.source_key, content, media_type)
     return StoredUpload(new, request_key, earlier)
@@ -147,6 +151,17 @@ def submit_upload(stored: StoredUpload, store: ObjectStore) -> AcceptedDocument:
     if submitted.id != new.id:
         _delete(store, new)
     return submitted
+
+
+def _require_database() -> None:
+    """Nothing is stored that cannot be accepted: with Postgres away it would only have to be deleted again.
+
+    Raises:
+        DatabaseUnreachable: it does not answer.
+    """
+    if not answered_within(_ANSWERS_SECONDS):
+        with statements() as session:
+            session.execute(_PING)
 
 
 def _delete(store: ObjectStore, new: NewDocument) -> None:

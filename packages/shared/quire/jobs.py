@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from quire import tasks
 from quire.contracts import OcrPayload, StudyAidResult, StudyKind, WebhookPayload
 from quire.database import artifacts, documents, turns, webhooks
+from quire.database.documents import Created
 from quire.database.engine import statements, transaction
-from quire.database.tables import Document
 from quire.database.turns import Ticket
 from quire.errors import BrokerUnreachable, DocumentNotFound
 from quire.queues import lists_of_queue
@@ -75,30 +75,37 @@ def count_tickets() -> int:
 
 @tracing.traced("submit")
 def submit(
-    new: documents.NewDocument, database: Engine | None = None, *, also: Callable[[Session], None] = lambda _: None
-) -> Document | None:
+    new: documents.NewDocument,
+    database: Engine | None = None,
+    *,
+    also: Callable[[Session], None] | None = None,
+    count_before: bool = False,
+) -> Created | None:
     """Accept a document whose bytes are in storage: commit its row, and issue tickets for those whose turn it is.
 
     `also` is done in the same transaction; where it raises, nothing is accepted.
 
     With Redis down, or `QUIRE_DISPATCH_WINDOW` tickets in it, the document is accepted all the same and waits.
 
-    Returned is the document as it was accepted, of no session; None if its id was there already.
+    Returned is the document as it was accepted, with `count_before` also its position; None if its id was there before.
 
     Raises:
         DatabaseUnreachable: it was not accepted.
     """
     tracing.annotate({"quire.document_id": str(new.id), "quire.priority": new.priority})
     room = _room()
-    with transaction(database) as session:
-        document = documents.create(session, new)
-        also(session)
-        tickets = turns.take_waiting(session, most=min(room, _DISPATCHED_AT_ONCE))
-    if document is not None and any(ticket.document_id == new.id for ticket in tickets):
-        # The time of a transaction is that of its beginning, for all its statements.
-        document.dispatched_at = document.created_at
+    # One row alone is a transaction of its own. The document waits from then on, whatever comes of its ticket.
+    scope = statements if also is None and not new.follow_ups else transaction
+    with scope(database) as session:
+        created = documents.create(session, new, ticket_if_first=room > 0, count_before=count_before)
+        if also is not None:
+            also(session)
+        if created is not None and created.document.dispatched_at is not None:
+            tickets = [Ticket(new.id, created.document.priority)]
+        else:
+            tickets = turns.take_waiting(session, most=min(room, _DISPATCHED_AT_ONCE))
     _issue_all(tickets)
-    return document
+    return created
 
 
 def dispatch(database: Engine | None = None, *, most: int = _DISPATCHED_AT_ONCE) -> None:

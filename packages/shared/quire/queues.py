@@ -61,7 +61,10 @@ def producer() -> Celery:
 @lru_cache(maxsize=1)
 def ticket_producer() -> Celery:
     """The app for messages whose result nobody asks for: each thread of a server would else make a backend for them."""
-    return create_celery(get_settings(), keep_results=False)
+    app = create_celery(get_settings(), keep_results=False)
+    # The backend that keeps nothing has nothing to share, and each thread would look through all packages for it.
+    app.conf.result_backend_thread_safe = True
+    return app
 
 
 def _serialization() -> dict[str, Any]:

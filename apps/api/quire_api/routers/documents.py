@@ -32,10 +32,10 @@ from quire.settings import get_settings
 from quire.storage import get_store
 from quire_api import problems
 from quire_api.caller import Caller, CurrentCaller, owner_of, require_quota, require_token_quota
-from quire_api.document_view import DocumentView, document_view, document_view_now
+from quire_api.document_view import DocumentView, created_view, document_view, document_view_now
 from quire_api.idempotency import AcceptedDocument, RequestKey
 from quire_api.imports import accept_object, accept_url
-from quire_api.own_threads import FETCHES, SUBMISSIONS
+from quire_api.own_threads import FETCHES, STORES, SUBMISSIONS
 from quire_api.uploads import StoredUpload, digest_of, store_upload, submit_upload
 from quire_api.visible import visible_document
 
@@ -155,7 +155,7 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> DocumentView:
     """Store a file and queue it. It is accepted while Redis is down, too, and read when that is back."""
-    stored = await run_in_threadpool(_store, file, options, caller, idempotency_key)
+    stored = await STORES.run(_store, file, options, caller, idempotency_key)
     return await SUBMISSIONS.run(_submit, stored, caller)
 
 
@@ -290,10 +290,10 @@ def _with_zone(time: datetime | None) -> datetime | None:
 
 
 def _view_of(submitted: AcceptedDocument, caller: Caller) -> DocumentView:
-    if submitted.document is None:
+    if submitted.created is None:
         return _view(submitted.id, caller)
     with statements() as session:
-        return document_view_now(session, submitted.document)
+        return created_view(session, submitted.created)
 
 
 def _view(document_id: UUID, caller: Caller) -> DocumentView:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Engine, Table, func, insert, select, text, update
+from sqlalchemy import Engine, Integer, Table, func, insert, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from quire.contracts import PRIORITIES, Detection, OcrOptions, PageError, PageText, Priority, StudyRequest
 from quire.database import artifacts, limits, webhooks
 from quire.database.engine import transaction
-from quire.database.tables import DISPATCHED, Document, Page
+from quire.database.listing import POSITION_OF_NEW
+from quire.database.tables import DISPATCHED, WAITING, Document, Page
 from quire.database.turns import NEXT_TURN, Ticket
 from quire.errors import QuireError
 from quire.telemetry import tracing
@@ -62,12 +63,17 @@ _EXISTS = text("SELECT 1 FROM documents WHERE id = :document_id")
 
 # Made once, and of the table: for each upload anew, or of the mapped class, it takes several times as long.
 _DOCUMENTS = cast(Table, Document.__table__)
+_HAS_TICKET = f"""
+    CASE WHEN CAST(:has_ticket AS boolean)
+           OR CAST(:ticket_if_first AS boolean) AND NOT EXISTS (SELECT FROM documents WHERE {WAITING}) THEN now() END
+"""
 _CREATE = (
     postgresql.insert(_DOCUMENTS)
-    .values(turn=text(NEXT_TURN), dispatched_at=text("CASE WHEN CAST(:has_ticket AS boolean) THEN now() END"))
+    .values(turn=text(NEXT_TURN), dispatched_at=text(_HAS_TICKET))
     .on_conflict_do_nothing(index_elements=[_DOCUMENTS.c.id])
     .returning(*_DOCUMENTS.c)
 )
+_CREATE_AND_COUNT = _CREATE.returning(literal_column(POSITION_OF_NEW, Integer).label("position"))
 
 
 @dataclass(frozen=True)
@@ -106,11 +112,27 @@ class Plan:
     fingerprint: str | None = None
 
 
-def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> Document | None:
+class Created(NamedTuple):
+    """A document of no session, with the values of its row; and its `listing.position_of` where that was asked for."""
+
+    document: Document
+    position: int | None
+
+
+def create(
+    session: Session,
+    new: NewDocument,
+    *,
+    has_ticket: bool = False,
+    ticket_if_first: bool = False,
+    count_before: bool = False,
+) -> Created | None:
     """Insert a document as `queued`; None if its id is there already, which leaves that one as it is.
 
-    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`. What is returned has the row's
-    values and belongs to no session.
+    It waits for its turn to get a ticket (`turns.take_waiting`), unless it `has_ticket`; with `ticket_if_first` it has
+    its turn at once where no other one waits. The caller issues the ticket of a document that is dispatched.
+
+    With `count_before` its position is found by the same statement.
     """
     others = ("options", "priority", "follow_ups")
     row = {name: getattr(new, name) for name in NewDocument.__dataclass_fields__ if name not in others}
@@ -120,16 +142,19 @@ def create(session: Session, new: NewDocument, *, has_ticket: bool = False) -> D
         "of_priority": priority,
         "of_owner": new.owner,
         "has_ticket": has_ticket,
+        "ticket_if_first": ticket_if_first,
         "options": new.options.model_dump(mode="json"),
         "options_hash": new.options.digest(),
         "traceparent": tracing.traceparent(),
     }
-    created = session.execute(_CREATE, row).mappings().first()
+    created = session.execute(_CREATE_AND_COUNT if count_before else _CREATE, row).mappings().one_or_none()
     if created is None:
         return None
     for request in new.follow_ups:
         artifacts.request(session, new.id, request)
-    return Document(**created)
+    values = dict(created)
+    position = values.pop("position", None)
+    return Created(Document(**values), position)
 
 
 def get(session: Session, document_id: UUID) -> Document | None:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from quire.errors import DatabaseUnreachable, SettingsError
 from quire.settings import get_settings
@@ -163,7 +164,8 @@ def transaction(engine: Engine | None = None) -> Iterator[Session]:
     Raises:
         DatabaseUnreachable: Postgres could not be reached, or went away.
     """
-    with _typed_errors(), Session(engine or get_engine(), expire_on_commit=False) as session, session.begin():
+    bind = engine or get_engine()
+    with _typed_errors(bind), Session(bind, expire_on_commit=False) as session, session.begin():
         yield session
 
 
@@ -174,15 +176,35 @@ def statements(engine: Engine | None = None) -> Iterator[Session]:
     Raises:
         DatabaseUnreachable: Postgres could not be reached, or went away.
     """
-    bind = (engine or get_engine()).execution_options(isolation_level="AUTOCOMMIT")
-    with _typed_errors(), Session(bind, expire_on_commit=False) as session:
+    bind = _autocommitting(engine or get_engine())
+    with _typed_errors(bind), Session(bind, expire_on_commit=False) as session:
         yield session
 
 
+@lru_cache(maxsize=4)
+def _autocommitting(engine: Engine) -> Engine:
+    """The same engine and pool for statements without transactions."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+# By an engine's pool, when Postgres has last done what was asked (`time.monotonic()`).
+_answered: Final[WeakKeyDictionary[Pool, float]] = WeakKeyDictionary()
+
+
+def answered_within(seconds: float) -> bool:
+    """Whether Postgres has done lately what this process's engine asked.
+
+    Raises:
+        SettingsError: `DATABASE_URL` is not set.
+    """
+    return time.monotonic() - _answered.get(get_engine().pool, float("-inf")) < seconds
+
+
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
+        _answered[engine.pool] = time.monotonic()
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DatabaseUnreachable(
             "Postgres did not answer. Check DATABASE_URL and the server; then try again."

@@ -35,6 +35,17 @@ _BEFORE = text(f"""
     ) ELSE 0 END
 """)
 
+# The same of a row that is being inserted, for its RETURNING.
+POSITION_OF_NEW: Final = f"""
+    (SELECT count(*) FROM (
+        SELECT FROM documents d WHERE ({DISPATCHED}) AND d.status = 'queued' LIMIT {FURTHEST}) dispatched
+    ) + (SELECT count(*) FROM (
+        SELECT FROM documents d
+        WHERE {WAITING}
+          AND (d.priority, d.turn, d.created_at) < (documents.priority, documents.turn, documents.created_at)
+        ORDER BY d.priority, d.turn, d.created_at LIMIT {FURTHEST}) waiting)
+"""
+
 # What has ended lately says how fast it goes: seconds that one document took, and seconds between the ends of two.
 _RECENT_SECONDS: Final = 300
 _RECENT = text(f"""

@@ -32,6 +32,7 @@ class ChildProcess:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        niceness: int = 0,
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
@@ -47,6 +48,15 @@ class ChildProcess:
                 start_new_session=True,
                 preexec_fn=_end_with_parent(),  # noqa: PLW1509  one system call, resolved before the fork
             )
+
+        if niceness:
+            self._give_way(niceness)
+
+    def _give_way(self, niceness: int) -> None:
+        os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
+        # Where Linux groups processes by their session, niceness counts within a group only; groups have their own.
+        with suppress(OSError):
+            Path(f"/proc/{self.pid}/autogroup").write_text(str(niceness), encoding="ascii")
 
     @property
     def pid(self) -> int:

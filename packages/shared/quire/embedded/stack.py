@@ -50,7 +50,7 @@ class Stack(Running):
         self.redis = EmbeddedRedis(self.home / "redis")
         self.postgres = EmbeddedPostgres(self.home / "postgres")
         self.processes: list[ChildProcess] = []
-        self._commands: dict[str, tuple[list[str], Path]] = {}
+        self._commands: dict[str, tuple[list[str], Path, int]] = {}
         self._kept_logs = 0
         self._exit = ExitStack()
 
@@ -116,7 +116,7 @@ class Stack(Running):
         for name in (f"ocr-{index + 1}" for index in range(self.ocr_workers)):
             command = self._worker_command(name, self.ocr_processes, queue="ocr")
             # On one machine reading would keep the API from answering: it takes every core that it can get.
-            self._start(f"{name}-worker", ["nice", "-n", str(_OCR_NICENESS), *command], worker)
+            self._start(f"{name}-worker", command, worker, _OCR_NICENESS)
         beat = ["-B", "-s", str(self.home / "run" / "beat-schedule")] if self.beat else []
         self._start("default-worker", self._worker_command("default", 1, *beat), worker)
         serve = [sys.executable, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(self.port)]
@@ -126,14 +126,14 @@ class Stack(Running):
         worker = ["-A", self.worker_app, "worker", "-Q", queue, "-c", str(processes), "-n", f"{name}@quire"]
         return [sys.executable, "-m", "celery", *worker, "-l", "info", "--without-gossip", "--without-mingle", *more]
 
-    def _start(self, name: str, command: list[str], folder: Path) -> ChildProcess:
+    def _start(self, name: str, command: list[str], folder: Path, niceness: int = 0) -> ChildProcess:
         log = self.home / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         # Readiness is read off the log, so each start has one of its own.
         log.unlink(missing_ok=True)
-        process = ChildProcess(command, log=log, env=self._child_env(), cwd=folder)
+        process = ChildProcess(command, log=log, env=self._child_env(), cwd=folder, niceness=niceness)
         self.processes.append(process)
-        self._commands[name] = (command, folder)
+        self._commands[name] = (command, folder, niceness)
         return process
 
     def start_again(self, ended: ChildProcess) -> ChildProcess:
