@@ -27,6 +27,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 import workspace  # noqa: F401  isort: skip
+from quire.loading import loaded  # isort: skip  the collector rests from here on
 import tasks  # noqa: F401  registers every task
 from celery_app import celery_app
 from ocr.engines.warm_up_page import warm_up_page
@@ -44,6 +45,8 @@ from runtime.binding import DeclaredTask, TaskContext
 from runtime.memory_limit import limit_memory
 from runtime.one_thread import OneThread
 from runtime.platform_result import carried, without_surrogates
+
+loaded()
 
 logger = logging.getLogger("serverless_handler")
 

@@ -55,3 +55,7 @@ def test_the_serverless_handler_loads_the_package_of_its_platform_when_it_starts
 
 def test_the_folder_store_does_not_wait_for_boto3():
     assert loaded_by("quire.storage", ("boto3", "botocore")) == set()
+
+
+def test_a_worker_starts_without_the_language_models_package():
+    assert loaded_by("tasks", ("openai", "aiohttp")) == set()

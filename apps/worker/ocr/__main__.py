@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import workspace  # noqa: F401  isort: skip
+from quire.loading import loaded  # isort: skip  the collector rests from here on
 from ocr.engines import create_engine
 from ocr.engines.by_options import Engines
 from ocr.read import ReadOptions, read_pages
@@ -16,6 +17,8 @@ from quire.errors import QuireError
 from quire.page_ranges import select_pages
 from quire.pages import PageLimits, open_source
 from quire.settings import load_settings
+
+loaded()
 
 
 def main(arguments: list[str] | None = None) -> int:

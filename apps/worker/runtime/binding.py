@@ -26,7 +26,7 @@ celery.app.trace.LOG_SUCCESS = "Task %(name)s[%(id)s] succeeded in %(runtime)ss"
 
 _FIRST_RETRY_SECONDS = 2.0
 _LAST_RETRY_SECONDS = 60.0
-_LOST_PROCESS_SECONDS = 5
+_LOST_PROCESS_SECONDS = 2
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 import httpx
-import openai
-from openai.types.chat import ChatCompletion
 from pydantic import BaseModel, ValidationError
 
 from quire.errors import (
@@ -36,10 +34,12 @@ from quire.settings import Settings
 from quire.telemetry import meters
 from study.bounded_answer import bounding
 
-M = TypeVar("M", bound=BaseModel)
+# Where it is used it is imported: it would be a third of the time that a worker takes to start.
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletion
 
-# At the level that OPENAI_LOG asks for it writes whole requests.
-logging.getLogger("openai").setLevel(logging.WARNING)
+M = TypeVar("M", bound=BaseModel)
 
 Mode = Literal["schema", "json", "plain"]
 _SIMPLER: Final[dict[Mode, Mode]] = {"schema": "json", "json": "plain"}
@@ -132,6 +132,10 @@ class LlmClient:
                 "No language model is set up. Set OPENAI_API_KEY for the workers of the default queue (and "
                 "OPENAI_BASE_URL for an endpoint of your own), then make this again."
             )
+        import openai
+
+        # At the level that OPENAI_LOG asks for it writes whole requests.
+        logging.getLogger("openai").setLevel(logging.WARNING)
         seconds = self.settings.quire_llm_timeout_seconds
         # The package takes clients of this library, whatever its own types say.
         http: Any = httpx.Client(timeout=seconds, follow_redirects=True, event_hooks={"response": [bounding(seconds)]})
@@ -177,6 +181,8 @@ class LlmClient:
         return text
 
     def _send(self, mode: Mode, messages: Sequence[dict[str, str]], answer: type[BaseModel], room: int) -> str:
+        import openai
+
         try:
             # Not `chat.completions.parse`: it raises away what was used where an answer is cut off.
             completion = self._client.chat.completions.create(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from quire.loading import loaded  # isort: skip  the collector rests from here on
 import typer
 
 from quire.cli import burst, documents, keys, local, models, study, workers
@@ -14,6 +15,7 @@ from quire.cli.output import JsonOption, print_error
 from quire.errors import QuireError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+loaded()
 
 
 @app.callback()
