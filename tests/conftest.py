@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from quire.database import migrate
 from quire.database.engine import connect
@@ -66,13 +66,26 @@ def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     postgres_server.drop_database(name)
 
 
-@pytest.fixture
-def database_url(empty_database: str) -> str:
-    """The URL of a database with the current schema."""
-    engine = connect(_sqlalchemy_url(empty_database))
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a database with the current schema. Tests get copies of it, which cost less than to migrate each."""
+    name = "migrated"
+    engine = connect(_sqlalchemy_url(postgres_server.create_database(name)))
     migrate.upgrade(engine)
     engine.dispose()
-    return empty_database
+    return name
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedPostgres, migrated_database: str) -> Iterator[str]:
+    """The URL of a database with the current schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    server = connect(_sqlalchemy_url(postgres_server.url)).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {migrated_database}"))
+    server.dispose()
+    yield postgres_server.url_of(name)
+    postgres_server.drop_database(name)
 
 
 @pytest.fixture

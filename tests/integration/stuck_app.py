@@ -61,7 +61,7 @@ class Trouble(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def start(self, consumer: Any) -> None:
         if STUCK == "loop":
-            consumer.timer.call_after(2, time.sleep, (600,))
+            consumer.timer.call_after(1.5, time.sleep, (600,))
         elif STUCK == "deaf":
             consumer.timer.call_after(1, consumer.task_consumer.channel._queue_cycle.update, ([],))
 

@@ -42,7 +42,21 @@ def start(redis: EmbeddedRedis, database_url: str, tmp_path: Path) -> Iterator[S
         env = worker_environment(redis, tmp_path, tmp_path / "models", DATABASE_URL=database_url, STUCK=how, **settings)
         env["PYTHONPATH"] = str(ROOT)
         app = "tests.integration.stuck_app.celery_app"
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", "ocr", "-c", "1", "-l", "info"]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            app,
+            "worker",
+            "-Q",
+            "ocr",
+            "-c",
+            "1",
+            "-l",
+            "info",
+            "--without-mingle",
+        ]
         worker = ChildProcess(command, log=tmp_path / "worker.log", env=env, cwd=WORKER)
         running.append(worker)
         wait_for(lambda: is_ready(worker), worker)
@@ -87,7 +101,7 @@ def test_a_page_stuck_in_python_fails_alone(redis: EmbeddedRedis, start: Start, 
 def test_a_page_stuck_in_native_code_ends_its_process_and_fails_alone(
     how: str, redis: EmbeddedRedis, start: Start, database: Engine, tmp_path: Path
 ):
-    limits = {"QUIRE_PAGE_SECONDS": "0.7", "QUIRE_PAGE_ATTEMPTS": "2", "QUIRE_LEASE_SECONDS": "3"}
+    limits = {"QUIRE_PAGE_SECONDS": "0.7", "QUIRE_PAGE_ATTEMPTS": "2", "QUIRE_LEASE_SECONDS": "2"}
     worker = start(how, QUIRE_LEASE_PAGES="2", **limits)
     send_book(redis, tmp_path)
     wait_until(lambda: book(database)[0] == "partial")
@@ -100,14 +114,14 @@ def test_a_page_stuck_in_native_code_ends_its_process_and_fails_alone(
 
 
 def test_a_drain_gives_the_page_in_work_back(redis: EmbeddedRedis, start: Start, database: Engine, tmp_path: Path):
-    worker = start("python", QUIRE_DRAIN_SECONDS="8", QUIRE_LEASE_PAGES="1")
+    worker = start("python", QUIRE_DRAIN_SECONDS="5", QUIRE_LEASE_PAGES="1")
     send_book(redis, tmp_path)
     wait_until(lambda: 2 in (pages := book(database)[1]) and pages[2].status == "leased")
     begun = time.monotonic()
     worker.stop(grace_seconds=20)
     assert worker.exit_status == 0
     # By itself, and not because time was up: then its status is another one.
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 8
     status, pages = book(database)
     assert status == "running"
     assert (pages[2].status, pages[2].attempts) == ("pending", 0)
@@ -117,14 +131,14 @@ def test_a_drain_gives_the_page_in_work_back(redis: EmbeddedRedis, start: Start,
 def test_a_drain_ends_in_time_whatever_native_code_does(
     redis: EmbeddedRedis, start: Start, database: Engine, tmp_path: Path
 ):
-    worker = start("locked", QUIRE_DRAIN_SECONDS="4", QUIRE_LEASE_PAGES="1")
+    worker = start("locked", QUIRE_DRAIN_SECONDS="2", QUIRE_LEASE_PAGES="1")
     send_book(redis, tmp_path)
     wait_until(lambda: 2 in (pages := book(database)[1]) and pages[2].status == "leased")
     begun = time.monotonic()
     worker.stop(grace_seconds=20)
     assert worker.exit_status is not None
     assert worker.exit_status >= 0, "it had to be killed"
-    assert time.monotonic() - begun < 7
+    assert time.monotonic() - begun < 5
     assert book(database)[1][1].text == "page 1"
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
@@ -188,6 +188,7 @@ def filled(points: Sequence[Point], size: tuple[int, int]) -> Any:
 
 
 @settings(max_examples=20, deadline=None)
+@example(1, 0.0, 0.03125, 2.0, (40, 40, 89, 20))
 @given(
     st.integers(0, 3),
     st.floats(-0.04, 0.04),
@@ -207,12 +208,16 @@ def test_what_stands_on_a_turned_and_bent_page_is_found_where_it_stands(
     left, top, right, bottom = place[0], place[1], place[0] + place[2], place[1] + place[3]
     sides = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     edge = [(a + (c - a) * t, b + (d - b) * t) for (a, b), (c, d) in pairwise(sides) for t in np.linspace(0, 1, 20)]
-    true = filled([turns.put_back(grid.before(point), *size, quarters) for point in edge], size)
+    true, straight = (
+        filled([turns.put_back(grid.before(point), *size, quarters) for point in points], size)
+        for points in (edge, sides)
+    )
     image = PageImage(1, np.where(true[..., None], 0, 255).astype(np.uint8).repeat(3, axis=2))
     page = PreparedPage(flattened(turns.upright(image, quarters), grid), image.width, image.height, quarters, 0.9, grid)
     content = page.content(InkEngine().recognize_pages([page.image], ReadRequest(("en",)))[0])
     found = filled(content.lines[0].box, size)
-    assert (found & true).sum() / (found | true).sum() >= 0.7
+    # A box has four corners: between them it does not follow the wave.
+    assert (found & straight).sum() / (found | straight).sum() >= 0.8
     assert content.blocks[0].polygon == content.lines[0].box
 
 
