@@ -6,7 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
 FORMAT ?= text
-JOBS   ?= 2
+# Of the time that tests take on two cores, a third is waiting.
+JOBS   ?= 3
 
 GOT       := $(VENV)/got
 GOT_TESTS := tests/unit/test_got_engine.py tests/integration/test_got_pages.py
