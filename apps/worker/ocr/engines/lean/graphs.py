@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ocr.engines.lean import rewrites
 from ocr.engines.lean.crops import LINE_HEIGHT
 from ocr.engines.lean.heads import Head, decided, decision
 from quire.errors import EngineUnavailable
@@ -40,10 +41,13 @@ def detection_graph(path: Path) -> Any:
     model = _load(path)
     with _Refusal(path, "a DB text detector"):
         _take_pixels(model, _DETECTION_MEAN, _DETECTION_DEVIATION, "H")
-        _enlarge_by_reordering(model)
+        rewrites.split_concatenation(model)
+        rewrites.clamp_gates(model)
+        rewrites.enlarge_by_reordering(model)
+        rewrites.enlarge_once(model)
         output = model.graph.output[0].name
         last = next(node for node in model.graph.node if output in node.output)
-        while last.op_type == "Identity":
+        if last.op_type == "Identity":
             last = next(node for node in model.graph.node if last.input[0] in node.output)
         if last.op_type != "Sigmoid":
             raise ValueError("no sigmoid at its end")
@@ -71,6 +75,8 @@ def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> 
     with _Refusal(path, "a CTC text recogniser"):
         graph = model.graph
         _take_pixels(model, _RECOGNITION_MEAN, _RECOGNITION_DEVIATION, LINE_HEIGHT + 1)
+        rewrites.split_concatenation(model)
+        rewrites.clamp_gates(model)
         constants = {tensor.name: tensor for tensor in graph.initializer}
         position = max(index for index, node in enumerate(graph.node) if node.op_type == "MatMul")
         product, addition = graph.node[position], graph.node[position + 1]
@@ -123,9 +129,11 @@ class _Refusal:
 
 def _load(path: Path) -> Any:
     try:
-        return onnx.load(str(path))
+        model = onnx.load(str(path))
     except Exception as error:  # protobuf raises its own kinds
         raise EngineUnavailable(f"{path} cannot be read as an ONNX model. Install it again.") from error
+    rewrites.without_identities(model)
+    return model
 
 
 def _take_pixels(
@@ -173,55 +181,6 @@ def _take_pixels(
         graph.node.insert(position, node)
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, "W", 3]))
-
-
-def _enlarge_by_reordering(model: Any) -> None:
-    """Transposed convolutions of 2×2 with stride 2 as convolutions of one pixel and a reordering.
-
-    Each pixel becomes four that do not overlap, so both are the same sums; runtimes have faster code for the second.
-    """
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for position, node in reversed(list(enumerate(graph.node))):
-        if node.op_type != "ConvTranspose":
-            continue
-        weights = numpy_helper.to_array(constants[node.input[1]])
-        options = {attribute.name: list(attribute.ints) or attribute.i for attribute in node.attribute}
-        if weights.shape[2:] != (2, 2) or options.get("strides") != [2, 2] or options.get("group", 1) != 1:
-            continue
-        name = f"{node.name}_reordered"
-        flat = weights.transpose(1, 2, 3, 0).reshape(-1, weights.shape[0], 1, 1)
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(flat), f"{name}_weights"))
-        output, bias = _take_bias(graph, constants, node)
-        graph.initializer.append(numpy_helper.from_array(bias.repeat(4), f"{name}_bias"))
-        inputs = [node.input[0], f"{name}_weights", f"{name}_bias"]
-        graph.node.remove(node)
-        reorder = helper.make_node("DepthToSpace", [f"{name}_flat"], [output], blocksize=2, mode="CRD")
-        graph.node.insert(position, reorder)
-        graph.node.insert(position, helper.make_node("Conv", inputs, [f"{name}_flat"], name))
-
-
-def _take_bias(graph: Any, constants: dict[str, Any], node: Any) -> tuple[str, Any]:
-    """The bias of a transposed convolution, its own or of an addition after it, which goes; and the output's name."""
-    channels = constants[node.input[1]].dims[1]
-    bias = numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2 else np.zeros(channels, np.float32)
-    output = node.output[0]
-    users = _users(graph, output)
-    while len(users) == 1 and users[0].op_type == "Identity":
-        output = users[0].output[0]
-        users = _users(graph, output)
-    if len(users) == 1 and users[0].op_type == "Add":
-        added = constants.get(next(name for name in users[0].input if name != output))
-        if added is not None and numpy_helper.to_array(added).size == channels:
-            bias = bias + numpy_helper.to_array(added).reshape(-1)
-            output = users[0].output[0]
-            graph.node.remove(users[0])
-    # Identities between the two have no users left, and go with what nothing needs.
-    return output, bias.astype(np.float32)
-
-
-def _users(graph: Any, name: str) -> list[Any]:
-    return [node for node in graph.node if name in node.input]
 
 
 def _replace_outputs(model: Any, nodes: list[Any], outputs: list[Any]) -> None:

@@ -60,10 +60,17 @@ def decision(head: Head, classes: Sequence[int], features: str, space: int | Non
     nodes = [
         *layer,
         helper.make_node("Softmax", ["kept_logits"], ["probabilities"], axis=2),
-        # Along the last axis OpenVINO compares values one by one; along another, those of many steps at once.
-        helper.make_node("Transpose", ["probabilities"], ["probabilities_by_class"], perm=[0, 2, 1]),
-        helper.make_node("ArgMax", ["probabilities_by_class"], ["best"], axis=1, keepdims=0),
         helper.make_node("ReduceMax", ["probabilities"], ["score"], axes=[2], keepdims=0),
+        # An arg-max by comparison: OpenVINO's own takes several times as long.
+        helper.make_node("ReduceMax", ["probabilities"], ["largest"], axes=[2], keepdims=1),
+        helper.make_node("Equal", ["probabilities", "largest"], ["is_largest"]),
+        helper.make_node("Where", ["is_largest", "class_numbers", "no_class"], ["candidates"]),
+        helper.make_node("ReduceMin", ["candidates"], ["first"], axes=[2], keepdims=0),
+        helper.make_node("Cast", ["first"], ["best"], to=TensorProto.INT64),
+    ]
+    constants += [
+        numpy_helper.from_array(np.arange(len(classes), dtype=np.float32), "class_numbers"),
+        numpy_helper.from_array(np.asarray(len(classes), np.float32), "no_class"),
     ]
     if space is None:
         return [*nodes, helper.make_node("Sub", ["score", "score"], ["space"])], constants

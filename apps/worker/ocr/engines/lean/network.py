@@ -195,7 +195,7 @@ def quantized(source: Path, ranges: dict[str, tuple[float, float]], target: Path
         low, high = _with_zero(*ranges[operation.get_friendly_name()])
         limits = [opset13.constant(np.full((1, 1, 1, 1), value, np.float32)) for value in (low, high)]
         values = operation.input(0).get_source_output()
-        if _has_other_users(values):
+        if len(values.get_target_inputs()) > 1:
             # Becomes one pass with the quantisation, which on its own takes three: to floats, to integers, reordered.
             values = opset13.minimum(values, limits[1]).output(0)
         operation.input(0).replace_source_output(opset13.fake_quantize(values, *limits, *limits, 256).output(0))
@@ -205,18 +205,6 @@ def quantized(source: Path, ranges: dict[str, tuple[float, float]], target: Path
         operation.input(1).replace_source_output(opset13.fake_quantize(weights, *bounds, *bounds, 255).output(0))
     model.validate_nodes_and_infer_types()
     openvino.save_model(model, str(target), compress_to_fp16=False)
-
-
-def _has_other_users(values: Any) -> bool:
-    """Whether more than one layer uses what a layer puts out: else quantisation becomes part of that layer."""
-    while values.get_node().get_type_name() == "Identity":
-        values = values.get_node().input(0).get_source_output()
-
-    def users(output: Any) -> int:
-        nodes = [target.get_node() for target in output.get_target_inputs()]
-        return sum(users(node.output(0)) if node.get_type_name() == "Identity" else 1 for node in nodes)
-
-    return users(values) > 1
 
 
 def _with_zero(low: float, high: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from quire.errors import EngineUnavailable
 logger = logging.getLogger(__name__)
 
 # Raised whenever the files would come out differently.
-_RECIPE: Final = 6
+_RECIPE: Final = 7
 _CALIBRATIONS: Final = Path(__file__).parent / "calibrations"
 
 
