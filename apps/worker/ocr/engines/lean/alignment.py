@@ -6,10 +6,10 @@ the blank separates. The steps of the path are columns of the line, eight pixels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,9 +35,11 @@ class Steps:
     characters: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Character:
-    """One character: probability, first and last step of its run, and the step at which it is surest."""
+class Character(NamedTuple):
+    """One character: probability, first and last step of its run, and the step at which it is surest.
+
+    A tuple, since a page has a thousand and they are made in a third of the time of a frozen dataclass.
+    """
 
     text: str
     score: float
@@ -62,24 +64,30 @@ def decode(steps: Steps, space_threshold: float) -> list[Character]:
     Between two characters the blank often wins by a little over the space, and two words become one: where a space's
     probability reaches `space_threshold` at a step between them, it is read as one.
     """
-    best = steps.best
-    starts = np.flatnonzero((best != BLANK) & np.concatenate(([True], best[1:] != best[:-1])))
+    score, space = steps.score.tolist(), steps.space.tolist()
     found: list[Character] = []
-    previous = -1
-    for start in starts.tolist():
-        code = int(best[start])
-        end = start
-        while end + 1 < len(best) and best[end + 1] == code:
-            end += 1
-        text, peak = steps.characters[code], start + int(steps.score[start : end + 1].argmax())
-        if found and text != " " and found[-1].text != " ":
-            gap = steps.space[previous + 1 : start]
-            if len(gap) and gap.max() >= space_threshold:
-                where = previous + 1 + int(gap.argmax())
-                found.append(Character(" ", float(gap.max()), where, where, where))
-        found.append(Character(text, float(steps.score[peak]), start, end, peak))
-        previous = end
+    after = 0
+    for code, start, end in _runs(steps.best.tolist()):
+        text = steps.characters[code]
+        if found and start > after and text != " " and found[-1].text != " ":
+            likeliest = max(space[after:start])
+            if likeliest >= space_threshold:
+                where = space.index(likeliest, after)
+                found.append(Character(" ", likeliest, where, where, where))
+        surest = max(score[start:end])
+        found.append(Character(text, surest, start, end - 1, score.index(surest, start)))
+        after = end
     return found
+
+
+def _runs(best: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Runs of one class that are not blank: the class, the first step and the one after the last."""
+    start, count = 0, len(best)
+    for end in range(1, count + 1):
+        if end == count or best[end] != best[start]:
+            if best[start] != BLANK:
+                yield best[start], start, end
+            start = end
 
 
 def text_of(characters: Sequence[Character]) -> str:

@@ -7,7 +7,10 @@ rectangle around a rectangle is a larger rectangle, so no polygon clipping is ne
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import cv2
@@ -19,6 +22,8 @@ from ocr.engines.lean.network import Network
 Pixels = npt.NDArray[np.uint8]
 # Corners (4, 2) float32 in pixels, clockwise from the top left.
 Quad = npt.NDArray[np.float32]
+# x and y.
+Point = tuple[float, float]
 
 # What the detector sees beyond the page: the mean of its training pictures.
 PADDING: Final = (104, 116, 124)
@@ -61,8 +66,17 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
     if scale == 1.0:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    kind = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size, interpolation=kind), np.uint8)
+    # Averaging by exact halves first takes a fifth of the time of averaging by the scale itself.
+    while pixels.shape[0] >= 2 * size[1] and pixels.shape[1] >= 2 * size[0]:
+        pixels = _halved(pixels)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    """Each pixel the mean of four; an odd row or column at the end is left out."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def with_padding(pixels: Pixels) -> Pixels:
@@ -71,8 +85,10 @@ def with_padding(pixels: Pixels) -> Pixels:
     Above and on the left lies `PADDING`, below and on the right the page's border is repeated.
     """
     height, width = pixels.shape[:2]
-    whole = cv2.copyMakeBorder(pixels, 0, -height % _STEP, 0, -width % _STEP, cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.copyMakeBorder(whole, 1, 0, 1, 0, cv2.BORDER_CONSTANT, value=PADDING), np.uint8)[None]
+    bottom, right = -height % _STEP, -width % _STEP
+    whole = np.asarray(cv2.copyMakeBorder(pixels, 1, bottom, 1, right, cv2.BORDER_REPLICATE), np.uint8)
+    whole[0], whole[:, 0] = PADDING, PADDING
+    return whole[None]
 
 
 def detect(pixels: Pixels, network: Network, options: DetectionOptions) -> list[Region]:
@@ -91,8 +107,8 @@ def regions(logits: npt.NDArray[np.float32], page: tuple[int, int], options: Det
     threshold = float(np.log(options.mask / (1 - options.mask)))
     mask = (logits > threshold).view(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    scale = np.asarray([page[0] / width, page[1] / height], np.float32)
-    found: list[Region] = []
+    corners: list[list[Point]] = []
+    scores: list[float] = []
     for contour in contours[:_MOST_BOXES]:
         centre, size, angle = cv2.minAreaRect(contour)
         if min(size) < options.smallest:
@@ -101,25 +117,32 @@ def regions(logits: npt.NDArray[np.float32], page: tuple[int, int], options: Det
         if score < options.box:
             continue
         grown = size[0] * size[1] * options.unclip / (2 * (size[0] + size[1]))
-        corners = cv2.boxPoints((centre, (size[0] + 2 * grown, size[1] + 2 * grown), angle))
-        found.append(Region(_clockwise(np.asarray(corners, np.float32)) * scale, score))
-    return found
+        around = cv2.boxPoints((centre, (size[0] + 2 * grown, size[1] + 2 * grown), angle))
+        corners.append(_clockwise(around.tolist()))
+        scores.append(score)
+    scale = np.asarray([page[0] / width, page[1] / height], np.float32)
+    quads = np.asarray(corners, np.float32).reshape(-1, 4, 2) * scale
+    return [Region(quad, score) for quad, score in zip(quads, scores, strict=True)]
 
 
 def _mean_probability(logits: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
     """The mean probability within a rectangle."""
     height, width = logits.shape
-    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, [width - 1, height - 1])
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, [width - 1, height - 1])
+    xs, ys = zip(*corners.tolist(), strict=True)
+    left, right = _within(math.floor(min(xs)), width), _within(math.ceil(max(xs)), width)
+    top, bottom = _within(math.floor(min(ys)), height), _within(math.ceil(max(ys)), height)
     inside = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
     cv2.fillPoly(inside, [(corners - [left, top]).astype(np.int32)], 1)
     part = 1 / (1 + np.exp(-logits[top : bottom + 1, left : right + 1]))
     return float(cv2.mean(part, inside)[0])
 
 
-def _clockwise(corners: Quad) -> Quad:
+def _within(place: int, count: int) -> int:
+    return min(max(place, 0), count - 1)
+
+
+def _clockwise(corners: Sequence[Point]) -> list[Point]:
     """Corners in order from the top left, for a box that lies rather than stands on a corner."""
-    by_x = corners[np.argsort(corners[:, 0], kind="stable")]
-    left = by_x[:2][np.argsort(by_x[:2, 1], kind="stable")]
-    right = by_x[2:][np.argsort(by_x[2:, 1], kind="stable")]
-    return np.asarray([left[0], right[0], right[1], left[1]], np.float32)
+    by_x = sorted(corners, key=itemgetter(0))
+    left, right = sorted(by_x[:2], key=itemgetter(1)), sorted(by_x[2:], key=itemgetter(1))
+    return [left[0], right[0], right[1], left[1]]

@@ -28,7 +28,7 @@ from quire.pages import PageImage
 from quire.settings import Settings
 
 # Raised whenever the same page may come out differently.
-_REVISION: Final = 2
+_REVISION: Final = 3
 _SMALLEST_SIDE: Final = 4
 
 # What the recogniser says of a line, and the characters in it.
@@ -184,8 +184,7 @@ def _lines(readings: Sequence[Reading], image: PageImage) -> list[TextLine]:
     """The lines with text in them, and their words; corners within the page, to a hundredth of a pixel."""
     inked = [read for read in readings if read.text.strip()]
     spans = [alignment.words(read.characters, read.width / alignment.STEP_PIXELS) for read in inked]
-    quads = [quad for read, words in zip(inked, spans, strict=True) for quad in _quads(read, words)]
-    boxes = iter(_boxes(quads, image))
+    boxes = iter(_boxes(inked, spans, image))
     return [
         TextLine(
             read.text,
@@ -197,16 +196,19 @@ def _lines(readings: Sequence[Reading], image: PageImage) -> list[TextLine]:
     ]
 
 
-def _quads(read: Reading, words: Sequence[alignment.Span]) -> list[Quad]:
-    """The quad of a line, and those of its words."""
-    quad = read.attempt.upright
-    begin, end = crops.extent(quad, read.attempt.frame)
-    step = (end - begin) * alignment.STEP_PIXELS / read.width
-    return [quad, *(crops.part(quad, begin + word.start * step, begin + word.end * step) for word in words)]
-
-
-def _boxes(quads: Sequence[Quad], image: PageImage) -> list[Box]:
-    if not quads:
+def _boxes(readings: Sequence[Reading], spans: Sequence[Sequence[alignment.Span]], image: PageImage) -> list[Box]:
+    """The box of each line, followed by those of its words."""
+    if not readings:
         return []
-    within = np.clip(np.asarray(quads, np.float64), 0, [image.width, image.height])
+    quads: list[Quad] = []
+    shares: list[tuple[float, float]] = []
+    for read, words in zip(readings, spans, strict=True):
+        quad = read.attempt.upright
+        begin, end = crops.extent(quad, read.attempt.frame)
+        step = (end - begin) * alignment.STEP_PIXELS / read.width
+        quads += [quad] * (1 + len(words))
+        shares += [(0.0, 1.0), *((begin + word.start * step, begin + word.end * step) for word in words)]
+    starts, ends = zip(*shares, strict=True)
+    places = crops.parts(np.asarray(quads), starts, ends).astype(np.float64)
+    within = np.clip(places, 0, [image.width, image.height])
     return [((*a,), (*b,), (*c,), (*d,)) for a, b, c, d in np.round(within, 2).tolist()]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
-
-import numpy as np
 
 from ocr.engines.lean import crops
 from ocr.engines.lean.alignment import Character, confidence_of, text_of
@@ -39,7 +38,7 @@ class Attempt:
     quarters: int
     frame: Frame = FIRST_LOOK
 
-    @property
+    @cached_property
     def upright(self) -> Quad:
         """The box, its first corner where the text begins."""
         return crops.turned(self.quad, self.quarters)
@@ -61,12 +60,12 @@ class Reading:
     width: int
     characters: Sequence[Character]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The text as read."""
         return text_of(self.characters)
 
-    @property
+    @cached_property
     def confidence(self) -> float:
         """Mean probability of its characters."""
         return confidence_of(self.characters)
@@ -100,7 +99,7 @@ def doubtful_groups(readings: Sequence[Reading]) -> list[list[Reading]]:
     groups: dict[tuple[int, int], list[Reading]] = {}
     for reading in readings:
         groups.setdefault((reading.attempt.page, reading.attempt.quarters), []).append(reading)
-    return [group for group in groups.values() if _mean_confidence(sample(group)) < _DOUBTFUL and sample(group)]
+    return [group for group in groups.values() if (some := sample(group)) and _mean_confidence(some) < _DOUBTFUL]
 
 
 def sample(group: Sequence[Reading]) -> list[Reading]:
@@ -117,4 +116,4 @@ def reads_better(turned: Sequence[Reading], as_is: Sequence[Reading]) -> bool:
 def _mean_confidence(readings: Sequence[Reading]) -> float:
     """Over characters, so that a long line counts for more."""
     scores = [character.score for reading in readings for character in reading.characters]
-    return float(np.mean(scores)) if scores else 0.0
+    return sum(scores) / len(scores) if scores else 0.0
