@@ -123,11 +123,10 @@ def test_maps_of_unknown_depth_stay_together():
 
 def enlarged(channels: int) -> Any:
     """Two transposed convolutions with an activation between them, the last with so many channels."""
-    doubling = {"kernel_shape": [2, 2], "strides": [2, 2]}
     nodes = [
-        helper.make_node("ConvTranspose", ["x", "w1", "b1"], ["larger"], "first", **doubling),
+        helper.make_node("ConvTranspose", ["x", "w1", "b1"], ["larger"], "first", strides=[2, 2]),
         helper.make_node("Relu", ["larger"], ["positive"]),
-        helper.make_node("ConvTranspose", ["positive", "w2"], ["largest"], "second", **doubling),
+        helper.make_node("ConvTranspose", ["positive", "w2"], ["largest"], "second", strides=[2, 2]),
         helper.make_node("Add", ["largest", "b2"], ["y"]),
     ]
     constants = {"w1": weights(3, 5, 2, 2), "b1": weights(5), "w2": weights(5, channels, 2, 2)}

@@ -49,7 +49,8 @@ class LeanEngine:
         self._threads = threads or settings.quire_ocr_threads or len(os.sched_getaffinity(0))
         self._preset = PRESETS[settings.quire_ocr_preset]
         self._loaded: dict[scripts.Script, Loaded] = {}
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="ocr")
+        # One more than infer at once: it cuts out or decodes lines meanwhile.
+        self._executor = ThreadPoolExecutor(self._threads + 1, thread_name_prefix="ocr")
         # The threads are ours already: OpenCV's own would compete with them.
         cv2.setNumThreads(1)
 
