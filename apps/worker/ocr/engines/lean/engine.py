@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ocr import turns
+from ocr.collector import collector_paused
 from ocr.engines.base import TextLine, TextWord
 from ocr.engines.halving import in_halves
 from ocr.engines.lean import alignment, crops, detection, reading, recognition, scripts, turned_pages
@@ -79,7 +80,8 @@ class LeanEngine:
     def recognize(self, images: Sequence[PageImage], languages: Sequence[str]) -> list[list[TextLine]]:
         """See `OcrEngine.recognize`."""
         loaded = self._load(languages)
-        return in_halves(images, lambda some: self._read(some, loaded))
+        with collector_paused():
+            return in_halves(images, lambda some: self._read(some, loaded))
 
     @property
     def _runtime(self) -> Runtime:
