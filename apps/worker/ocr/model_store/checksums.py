@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Literal
 
-from ocr.engines.lean.prepared import file_digest
+from ocr.engines.lean.digest import file_digest
 from ocr.model_store.catalogue import Model
 
 # As `sha256sum` writes it: a line for each file, its digest and its path below the directory.

@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from ocr.engines.lean.prepared import file_digest
+from ocr.engines.lean.digest import file_digest
 from ocr.model_store.catalogue import Model
 from ocr.model_store.checksums import SUMS, verify
 from ocr.model_store.sources import RemoteFile, Source, reaching

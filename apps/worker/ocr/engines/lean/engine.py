@@ -29,7 +29,7 @@ from quire.pages import PageImage
 from quire.settings import Settings
 
 # Raised whenever the same page may come out differently.
-_REVISION: Final = 3
+_REVISION: Final = 4
 _SMALLEST_SIDE: Final = 4
 
 # What the recogniser says of a line, and the characters in it.

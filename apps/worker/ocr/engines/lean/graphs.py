@@ -6,7 +6,7 @@ and no pass over floats in Python. The recogniser's last layer is cut to the cla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ocr.engines.lean import rewrites
 from ocr.engines.lean.crops import LINE_HEIGHT
+from ocr.engines.lean.hard_swish import HardSwish, use_hard_swishes
 from ocr.engines.lean.heads import Head, decided, decision
 from quire.errors import EngineUnavailable
 
@@ -60,13 +61,15 @@ def detection_graph(path: Path) -> Any:
     return model
 
 
-def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> tuple[Any, Head]:
+def recognition_graph(
+    path: Path, classes: Sequence[int], space: int | None, swishes: Mapping[str, HardSwish] | None = None
+) -> tuple[Any, Head]:
     """The recogniser, cut to `classes` (indices into all of them, the blank first), and its uncut head.
 
     `image` uint8 (N, 49, W + 1, 3), first row and column `crops.GREY` → for each of T = W / 8 steps: `best` int64
     (N, T), an index into `classes`; `score` float32 (N, T), its probability among `classes`; `space` float32 (N, T),
     the probability of the class `space` (an index into `classes`; None: there is none, zeros); `features` float32
-    (N, T, F), what the head is applied to.
+    (N, T, F), what the head is applied to. `swishes`: see `use_hard_swishes`.
 
     Raises:
         EngineUnavailable: the file is not such a network.
@@ -77,6 +80,7 @@ def recognition_graph(path: Path, classes: Sequence[int], space: int | None) -> 
         _take_pixels(model, _RECOGNITION_MEAN, _RECOGNITION_DEVIATION, LINE_HEIGHT + 1)
         rewrites.split_concatenation(model)
         rewrites.clamp_gates(model)
+        use_hard_swishes(model, swishes or {})
         constants = {tensor.name: tensor for tensor in graph.initializer}
         position = max(index for index, node in enumerate(graph.node) if node.op_type == "MatMul")
         product, addition = graph.node[position], graph.node[position + 1]

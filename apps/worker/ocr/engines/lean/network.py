@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import queue
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -213,9 +212,3 @@ def _with_zero(low: float, high: float) -> tuple[float, float]:
     step = (high - low) / 255
     zero = round(-low / step)
     return -zero * step, (255 - zero) * step
-
-
-def load_ranges(path: Path) -> dict[str, tuple[float, float]]:
-    """The `ranges` of a calibration file."""
-    stored = json.loads(path.read_text(encoding="utf-8"))["ranges"]
-    return {name: (float(low), float(high)) for name, (low, high) in stored.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ocr.engines.lean.digest import file_digest
 from ocr.engines.lean.network import Runtime
 from ocr.engines.lean.scripts import Script
 from quire.errors import EngineUnavailable
@@ -18,14 +19,7 @@ from quire.errors import EngineUnavailable
 logger = logging.getLogger(__name__)
 
 # Raised whenever the files would come out differently.
-_RECIPE: Final = 7
-_CALIBRATIONS: Final = Path(__file__).parent / "calibrations"
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hex: what a model is known by."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_RECIPE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -108,6 +102,7 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
     import onnx
 
     from ocr.engines.lean import graphs, heads, network, scripts
+    from ocr.engines.lean.calibration import calibration_of
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
@@ -116,7 +111,13 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
         characters = _characters(files)
         classes = scripts.classes_of(script, characters)
         kept_space = classes.index(characters.index(" ")) if " " in characters else None
-        recognition, head = graphs.recognition_graph(files.recognition, classes, kept_space)
+        detection_calibration = calibration_of(files.detection) if quantize else None
+        calibration = calibration_of(files.recognition) if quantize else None
+        if calibration is not None and script != "latin":
+            # The hard swishes were fitted to lines in Latin letters.
+            calibration = calibration.without_swishes()
+        swishes = {} if calibration is None else calibration.swishes
+        recognition, head = graphs.recognition_graph(files.recognition, classes, kept_space, swishes)
         names: dict[str, str | None] = {"guard": None, "head": None}
         others = scripts.others_of(classes, characters)
         if others:
@@ -124,15 +125,14 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
             names |= {"guard": "guard.onnx", "head": "head.onnx"}
             onnx.save(heads.guard_graph(head, classes, others), str(work / "guard.onnx"))
             onnx.save(heads.head_graph(head, space), str(work / "head.onnx"))
-        for name, model, source in (
-            ("detection", graphs.detection_graph(files.detection), files.detection),
-            ("recognition", recognition, files.recognition),
+        for name, model, measured in (
+            ("detection", graphs.detection_graph(files.detection), detection_calibration),
+            ("recognition", recognition, calibration),
         ):
             onnx.save(model, str(work / f"{name}.onnx"))
-            ranges = _ranges(source) if quantize else None
-            if ranges is not None:
-                network.quantized(work / f"{name}.onnx", ranges, work / f"{name}.xml")
-            names[name] = f"{name}.xml" if ranges is not None else f"{name}.onnx"
+            if measured is not None:
+                network.quantized(work / f"{name}.onnx", measured.ranges_in_use, work / f"{name}.xml")
+            names[name] = f"{name}.onnx" if measured is None else f"{name}.xml"
         (work / "description.json").write_text(
             json.dumps({**names, "characters": characters, "classes": classes}), encoding="utf-8"
         )
@@ -167,14 +167,3 @@ def _characters(files: ModelFiles) -> list[str]:
             f"{files.recognition} tells {len(characters) + missing} classes apart, but {len(characters)} are named."
         )
     return characters
-
-
-def _ranges(source: Path) -> dict[str, tuple[float, float]] | None:
-    """The calibration of this very network, if there is one."""
-    from ocr.engines.lean import network
-
-    digest = file_digest(source)
-    for path in sorted(_CALIBRATIONS.glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest:
-            return network.load_ranges(path)
-    return None

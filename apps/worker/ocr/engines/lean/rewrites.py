@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper, numpy_helper
+from onnx import helper
+
+from ocr.engines.lean import graph_edits as edits
 
 
 def without_identities(model: Any) -> None:
@@ -31,7 +33,7 @@ def enlarge_by_reordering(model: Any) -> None:
 
     Each pixel becomes four that do not overlap, so both are the same sums; runtimes have faster code for the second.
     """
-    graph, constants = model.graph, _constants(model)
+    graph, constants = model.graph, edits.constants(model)
     for node in [node for node in graph.node if node.op_type == "ConvTranspose"]:
         weights = constants[node.input[1]]
         options = {attribute.name: list(attribute.ints) or attribute.i for attribute in node.attribute}
@@ -42,11 +44,11 @@ def enlarge_by_reordering(model: Any) -> None:
         name = f"{node.name}_reordered"
         inputs = [
             node.input[0],
-            _add_constant(model, f"{name}_weights", flat),
-            _add_constant(model, f"{name}_bias", bias.repeat(4)),
+            edits.add_constant(model, f"{name}_weights", flat),
+            edits.add_constant(model, f"{name}_bias", bias.repeat(4)),
         ]
         reorder = helper.make_node("DepthToSpace", [f"{name}_flat"], [output], blocksize=2, mode="CRD")
-        _replace(graph, [node], [helper.make_node("Conv", inputs, [f"{name}_flat"], name), reorder])
+        edits.replace(graph, [node], [helper.make_node("Conv", inputs, [f"{name}_flat"], name), reorder])
 
 
 def enlarge_once(model: Any) -> None:
@@ -55,9 +57,9 @@ def enlarge_once(model: Any) -> None:
     The four pixels that the first makes of one become four groups of channels, and the second's weights are put on each
     group alone.
     """
-    graph, constants = model.graph, _constants(model)
+    graph, constants = model.graph, edits.constants(model)
     for first in [node for node in graph.node if node.op_type == "DepthToSpace"]:
-        chain = _chain(graph, first, ("Relu", "Conv", "DepthToSpace"))
+        chain = edits.chain(graph, first, ("Relu", "Conv", "DepthToSpace"))
         if chain is None:
             continue
         relu, convolution, second = chain
@@ -73,8 +75,8 @@ def enlarge_once(model: Any) -> None:
         spread = spread.reshape(16, channels * 4, 1, 1)[order]
         name = convolution.name
         relu.input[0] = first.input[0]
-        convolution.input[1] = _add_constant(model, f"{name}_spread_weights", spread)
-        convolution.input[2] = _add_constant(model, f"{name}_spread_bias", np.tile(bias, 4)[order])
+        convolution.input[1] = edits.add_constant(model, f"{name}_spread_weights", spread)
+        convolution.input[2] = edits.add_constant(model, f"{name}_spread_bias", np.tile(bias, 4)[order])
         graph.node.remove(first)
         next(attribute for attribute in second.attribute if attribute.name == "blocksize").i = 4
 
@@ -85,7 +87,7 @@ def clamp_gates(model: Any) -> None:
     A hard sigmoid is a clamp of what a convolution gives, scaled: the scale goes into its weights. And x + x · gate
     becomes x · (1 + gate), one pass over x instead of two.
     """
-    graph, constants = model.graph, _constants(model)
+    graph, constants = model.graph, edits.constants(model)
     maker = {name: node for node in graph.node for name in node.output}
     for sigmoid in [node for node in graph.node if node.op_type == "HardSigmoid"]:
         addition = maker[sigmoid.input[0]]
@@ -97,14 +99,14 @@ def clamp_gates(model: Any) -> None:
         lowest = 1.0 if _take_residual(graph, sigmoid) else 0.0
         bias = constants[addition.input[1]] * slope + shift + lowest
         name = sigmoid.name
-        convolution.input[1] = _add_constant(model, f"{name}_weights", constants[convolution.input[1]] * slope)
-        addition.input[1] = _add_constant(model, f"{name}_bias", bias)
+        convolution.input[1] = edits.add_constant(model, f"{name}_weights", constants[convolution.input[1]] * slope)
+        addition.input[1] = edits.add_constant(model, f"{name}_bias", bias)
         limits = [
-            _add_constant(model, f"{name}_least", np.asarray(lowest)),
-            _add_constant(model, f"{name}_most", np.asarray(lowest + 1)),
+            edits.add_constant(model, f"{name}_least", np.asarray(lowest)),
+            edits.add_constant(model, f"{name}_most", np.asarray(lowest + 1)),
         ]
         clip = helper.make_node("Clip", [sigmoid.input[0], *limits], [sigmoid.output[0]], name)
-        _replace(graph, [sigmoid], [clip])
+        edits.replace(graph, [sigmoid], [clip])
 
 
 def split_concatenation(model: Any) -> None:
@@ -113,9 +115,9 @@ def split_concatenation(model: Any) -> None:
     At the start of a network maps are large: laying two side by side takes longer than the sum, which is part of the
     second convolution.
     """
-    graph, constants = model.graph, _constants(model)
+    graph, constants = model.graph, edits.constants(model)
     joined = next((node for node in graph.node if node.op_type == "Concat" and len(node.input) == 2), None)
-    chain = None if joined is None else _chain(graph, joined, ("Conv",))
+    chain = None if joined is None else edits.chain(graph, joined, ("Conv",))
     depth = None if joined is None else _depth(model, constants, joined.input[0])
     if joined is None or chain is None or depth is None or len(chain[0].input) > 2:
         return
@@ -124,12 +126,12 @@ def split_concatenation(model: Any) -> None:
     parts = []
     for number, some in enumerate((weights[:, :depth], weights[:, depth:])):
         own = f"{convolution.name}_{number}"
-        inputs = [joined.input[number], _add_constant(model, f"{own}_weights", some)]
+        inputs = [joined.input[number], edits.add_constant(model, f"{own}_weights", some)]
         part = helper.make_node("Conv", inputs, [f"{own}_sum"], own)
         part.attribute.extend(convolution.attribute)
         parts.append(part)
     total = helper.make_node("Add", [part.output[0] for part in parts], list(convolution.output))
-    _replace(graph, [joined, convolution], [*parts, total])
+    edits.replace(graph, [joined, convolution], [*parts, total])
 
 
 def _depth(model: Any, constants: dict[str, npt.NDArray[Any]], name: str) -> int | None:
@@ -142,8 +144,8 @@ def _depth(model: Any, constants: dict[str, npt.NDArray[Any]], name: str) -> int
 
 def _take_residual(graph: Any, gate: Any) -> bool:
     """Remove the addition of x + x · gate, where there is one: the product takes its place. Whether there was."""
-    product = _only_user(graph, gate.output[0])
-    addition = _only_user(graph, product.output[0]) if product is not None and product.op_type == "Mul" else None
+    product = edits.only_user(graph, gate.output[0])
+    addition = edits.only_user(graph, product.output[0]) if product is not None and product.op_type == "Mul" else None
     if product is None or addition is None or addition.op_type != "Add":
         return False
     gated = next(name for name in product.input if name != gate.output[0])
@@ -159,45 +161,10 @@ def _take_bias(model: Any, constants: dict[str, npt.NDArray[Any]], node: Any) ->
     channels = constants[node.input[1]].shape[1]
     bias = constants[node.input[2]] if len(node.input) > 2 else np.zeros(channels, np.float32)
     output = node.output[0]
-    addition = _only_user(model.graph, output)
+    addition = edits.only_user(model.graph, output)
     if addition is not None and addition.op_type == "Add":
         added = constants.get(next(name for name in addition.input if name != output))
         if added is not None and added.size == channels:
             bias, output = bias + added.reshape(-1), addition.output[0]
             model.graph.node.remove(addition)
     return output, bias.astype(np.float32)
-
-
-def _constants(model: Any) -> dict[str, npt.NDArray[Any]]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-def _add_constant(model: Any, name: str, values: npt.NDArray[Any]) -> str:
-    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
-    return name
-
-
-def _only_user(graph: Any, name: str) -> Any | None:
-    """The node that uses a value, where it is one."""
-    users = [node for node in graph.node if name in node.input]
-    return users[0] if len(users) == 1 else None
-
-
-def _chain(graph: Any, first: Any, kinds: tuple[str, ...]) -> list[Any] | None:
-    """The nodes of these kinds that follow `first`, each the only one that uses what comes before; else None."""
-    found: list[Any] = []
-    for kind in kinds:
-        user = _only_user(graph, (found[-1] if found else first).output[0])
-        if user is None or user.op_type != kind:
-            return None
-        found.append(user)
-    return found
-
-
-def _replace(graph: Any, old: list[Any], new: list[Any]) -> None:
-    """Put `new` nodes where the last of the `old` ones stands."""
-    position = list(graph.node).index(old[-1]) + 1 - len(old)
-    for node in old:
-        graph.node.remove(node)
-    for node in reversed(new):
-        graph.node.insert(position, node)
