@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.systems.base import PageResult
 from ocr.engines import create_engine
+from ocr.images_on_demand import ImagesOnDemand
 from ocr.read import ReadOptions, read_page, read_pages
 from quire.contracts import OcrOptions, PageText
-from quire.pages import open_source
+from quire.pages import PageImage, open_source
 from quire.settings import get_settings
+
+_MOST_PIXELS: Final = 1_000_000_000
 
 
 class QuireSystem:
@@ -50,16 +54,17 @@ class QuireSystem:
         return [_result(page) for page in pages]
 
     def _read_group(self, paths: Sequence[Path]) -> list[PageResult]:
-        images = []
-        for path in paths:
-            with open_source(path) as source:
-                images.append(source.image(1, self._options.dpi))
+        images = ImagesOnDemand(self._image(paths[0]), [partial(self._image, path) for path in paths[1:]], _MOST_PIXELS)
         return [
             PageResult.of_lines(
                 [(line.text, line.box) for line in lines if line.confidence >= self._options.min_confidence]
             )
             for lines in self._engine.recognize(images, self._options.languages)
         ]
+
+    def _image(self, path: Path) -> PageImage:
+        with open_source(path) as source:
+            return source.image(1, self._options.dpi)
 
 
 def _result(page: PageText) -> PageResult:

@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final, Self
 
@@ -14,6 +15,7 @@ from ocr.collector import collector_paused
 from ocr.control_characters import without_controls
 from ocr.divided_words import join_divided_words
 from ocr.engines import OcrEngine, PageContent, ReadRequest, TextLine, read_images
+from ocr.images_on_demand import ImagesOnDemand, TooManyPixels
 from ocr.languages import merge_languages
 from ocr.mixed_page import read_regions
 from ocr.page_words import page_words, text_layer_words
@@ -73,10 +75,14 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class _Unread:
-    """A page that is pixels only. `label` is the number its result carries; `timings` what was spent on it so far."""
+    """A page that OCR has to read: all of it, or what its text layer leaves.
 
-    image: PageImage
+    `number` is its number in the source, `label` the one its result carries; `timings` what was spent on it so far.
+    """
+
+    number: int
     label: int
+    layer: TextLayer | None
     timings: dict[str, float]
 
 
@@ -92,10 +98,7 @@ def read_page(
         OutOfMemory, EngineUnavailable: it could be read, but not here.
     """
     try:
-        page = _without_ocr(source, number, options, engine, label or number)
-        if isinstance(page, PageText):
-            return page
-        return _recognized([page], options, engine)[0]
+        return _read_some([_without_ocr(source, number, options, label or number)], source, options, engine)[0]
     except MemoryError:
         raise OutOfMemory(f"Page {number} needs more memory than there is.") from None
 
@@ -142,43 +145,40 @@ def read_together(
     At most `PAGES_TOGETHER`, and with more than one call where their images are large. Raises as `read_page`: which
     page it was is found by reading them one by one.
     """
-    begun: list[PageText | _Unread] = []
-    for number, label in pages:
-        page = _without_ocr(source, number, options, engine, label)
-        if isinstance(page, _Unread) and _pixels(begun) + _pixels([page]) > _PIXELS_TOGETHER:
-            begun = [*_read_all(begun, options, engine)]
-        begun.append(page)
-    return _read_all(begun, options, engine)
+    begun = [_without_ocr(source, number, options, label) for number, label in pages]
+    return _read_some(begun, source, options, engine)
 
 
-def _read_all(begun: Sequence[PageText | _Unread], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
-    """The pages in their order, all of them read."""
-    found = iter(_recognized([page for page in begun if isinstance(page, _Unread)], options, engine))
-    return [page if isinstance(page, PageText) else next(found) for page in begun]
+def _read_some(
+    begun: Sequence[PageText | _Unread], source: PageSource, options: ReadOptions, engine: OcrEngine
+) -> list[PageText]:
+    """The pages in their order, all of them read. Raises as `read_page`."""
+    whole = [page for page in begun if isinstance(page, _Unread) and page.layer is None]
+    recognized = iter(_recognized(whole, source, options, engine))
+    found: list[PageText] = []
+    for page in begun:
+        if isinstance(page, PageText):
+            found.append(page)
+        elif page.layer is None:
+            found.append(next(recognized))
+        else:
+            found.append(_with_regions(page, page.layer, source, options, engine))
+    return found
 
 
-def _pixels(pages: Sequence[PageText | _Unread]) -> int:
-    """Pixels in memory."""
-    return sum(page.image.width * page.image.height for page in pages if isinstance(page, _Unread))
-
-
-def _without_ocr(
-    source: PageSource, number: int, options: ReadOptions, engine: OcrEngine, label: int
-) -> PageText | _Unread:
-    """The page by way of its text layer, or its image, which the engine has to read as a whole."""
+def _without_ocr(source: PageSource, number: int, options: ReadOptions, label: int) -> PageText | _Unread:
+    """The page by way of its text layer; else what OCR has to know of it."""
     timings: dict[str, float] = {}
+    layer = None
     if isinstance(source, PdfSource) and options.uses_text_layers:
         with collector_paused():
             found = _from_text_layer(source, number, options, label, timings)
         if isinstance(found, PageText):
             return found
-        if found is not None:
-            return _from_text_layer_and_pixels(source, number, options, engine, found, label, timings)
+        layer = found
     elif options.text_layer == "only":
         raise NoTextLayer("An image has no text layer. Ask for text_layer='auto'.")
-    started = time.perf_counter()
-    image = source.image(number, options.dpi)
-    return _Unread(image, label, {"render": _milliseconds_since(started)})
+    return _Unread(number, label, layer, timings)
 
 
 def _from_text_layer(
@@ -198,25 +198,26 @@ def _from_text_layer(
     return _of_layer(layer, layer.lines, label, "text_layer", "pdfium", timings)
 
 
-def _from_text_layer_and_pixels(
-    source: PdfSource,
-    number: int,
-    options: ReadOptions,
-    engine: OcrEngine,
-    layer: TextLayer,
-    label: int,
-    timings: dict[str, float],
+def _with_regions(
+    page: _Unread, layer: TextLayer, source: PageSource, options: ReadOptions, engine: OcrEngine
 ) -> PageText:
     """The layer's lines, and what OCR reads in the regions that it leaves; that may be nothing."""
+    image = _rendered(source, page, options)
     started = time.perf_counter()
-    image = source.image(number, options.dpi)
-    rendered = time.perf_counter()
     lines = read_regions(image, layer, engine, options.languages)
-    timings |= {"render": (rendered - started) * 1000, "ocr": _milliseconds_since(rendered)}
+    timings = page.timings | {"ocr": _milliseconds_since(started)}
     seen = [line for line in lines if line.confidence >= options.min_confidence]
     if not seen:
-        return _of_layer(layer, layer.lines, label, "text_layer", "pdfium", timings)
-    return _of_layer(layer, [*layer.lines, *seen], label, "mixed", f"pdfium + {_name_of(engine)}", timings)
+        return _of_layer(layer, layer.lines, page.label, "text_layer", "pdfium", timings)
+    return _of_layer(layer, [*layer.lines, *seen], page.label, "mixed", f"pdfium + {_name_of(engine)}", timings)
+
+
+def _rendered(source: PageSource, page: _Unread, options: ReadOptions) -> PageImage:
+    """The page's image; what it took is noted in the page's timings."""
+    started = time.perf_counter()
+    image = source.image(page.number, options.dpi)
+    page.timings["render"] = _milliseconds_since(started)
+    return image
 
 
 def _of_layer(
@@ -232,25 +233,51 @@ def _of_layer(
     return _page_text(content, label, geometry.pixels, geometry.dpi, geometry.rotation, source, engine, timings)
 
 
-def _recognized(pages: list[_Unread], options: ReadOptions, engine: OcrEngine) -> list[PageText]:
-    """The pages as the engine reads them; its time is shared equally among them."""
-    if not pages:
-        return []
+def _recognized(
+    pages: Sequence[_Unread], source: PageSource, options: ReadOptions, engine: OcrEngine
+) -> list[PageText]:
+    """The pages as the engine reads them, with one call unless their images are large."""
+    found: list[PageText] = []
+    while len(found) < len(pages):
+        left = pages[len(found) :]
+        first = _rendered(source, left[0], options)
+        # Most documents have pages of one size.
+        some = left[: max(1, _PIXELS_TOGETHER // (first.width * first.height))]
+        others = [partial(_rendered, source, page, options) for page in some[1:]]
+        try:
+            found += _in_one_call(some, ImagesOnDemand(first, others, _PIXELS_TOGETHER), options, engine)
+        except TooManyPixels:
+            found += _in_one_call(some[:1], ImagesOnDemand(first, (), _PIXELS_TOGETHER), options, engine)
+    return found
+
+
+def _in_one_call(
+    pages: Sequence[_Unread], images: ImagesOnDemand, options: ReadOptions, engine: OcrEngine
+) -> list[PageText]:
+    """The pages as the engine reads them, the first of them rendered; its time is shared equally among them.
+
+    Raises as `read_page`, and `TooManyPixels`.
+    """
     started = time.perf_counter()
-    found = read_images(engine, [page.image for page in pages], options.request)
-    milliseconds = _milliseconds_since(started) / len(pages)
+    try:
+        found = read_images(engine, images, options.request)
+    except Exception as error:
+        # Of an image that could not be made, an engine may say something else.
+        raise images.error or error from None
+    rendering = sum(page.timings["render"] for page in pages[1:])
+    milliseconds = (_milliseconds_since(started) - rendering) / len(pages)
     return [
         _page_text(
             replace(content, lines=_sure(content.lines, options)),
             page.label,
-            (page.image.width, page.image.height),
-            page.image.dpi,
-            page.image.rotation,
+            (image.width, image.height),
+            image.dpi,
+            image.rotation,
             "ocr",
             _name_of(engine),
             page.timings | {"ocr": milliseconds},
         )
-        for page, content in zip(pages, found, strict=True)
+        for page, image, content in zip(pages, images, found, strict=True)
     ]
 
 
