@@ -13,11 +13,11 @@ import onnx
 import pytest
 from onnx import helper
 
-from ocr.engines.lean import calibrate, calibration, graphs
+from ocr.engines.lean import calibrate, graphs, prepared
 from ocr.engines.lean.calibration import Calibration, calibration_of
 from ocr.engines.lean.files import model_files
 from ocr.engines.lean.hard_swish import HardSwish, gelus, use_hard_swishes
-from ocr.engines.lean.prepared import prepare
+from ocr.engines.lean.prepared import CALIBRATIONS, prepare
 from quire.settings import Settings
 from tests.unit.test_lean_rewrites import answer, graph, kinds, rewritten, weights
 
@@ -101,30 +101,42 @@ def recogniser(swishes: dict[str, HardSwish]) -> Any:
     return graphs.recognition_graph(FILES.recognition, range(100), None, swishes)[0]
 
 
-def test_a_calibration_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_calibration_is_read_as_it_was_written(tmp_path: Path):
     numbers = {"steepness": [0.25, 0.3], "gain": [1.0, 0.9], "offset": [0.0, -0.0125]}
     written = Calibration({"a": (-1.0, 2.5), "b": (0.0, 1.0)}, {"b": swish_of(**numbers)}, {"b": (-0.375, 4.0)})
     written.save(FILES.recognition, 12, tmp_path)
     stored = json.loads((tmp_path / f"{FILES.recognition.stem}.json").read_text())
     assert (stored["model"], stored["images"]) == (FILES.recognition.name, 12)
-    monkeypatch.setattr(calibration, "_FOLDER", tmp_path)
-    found = calibration_of(FILES.recognition)
+    found = calibration_of(FILES.recognition, tmp_path)
     assert found is not None
     assert found.ranges == written.ranges
     assert found.ranges_in_use == {"a": (-1.0, 2.5), "b": (-0.375, 4.0)}
     assert found.swishes["b"].lists() == numbers
     assert found.without_swishes().ranges_in_use == written.ranges
-    assert calibration_of(FILES.detection) is None
+    assert calibration_of(FILES.detection, tmp_path) is None
 
 
 @pytest.mark.parametrize(("script", "hard"), [("latin", 3), ("all", 0)])
 def test_only_latin_letters_are_read_with_hard_swishes(script: Any, hard: int, model_dir: Path):
     """They were fitted to lines in these; what other scripts lose was not measured."""
-    prepared = prepare(FILES, script, "openvino", model_dir, precise=False)
-    prepared_kinds = kinds(onnx.load(str(prepared.recognition.with_suffix(".onnx"))))
+    ready = prepare(FILES, script, "openvino", model_dir, precise=False)
+    prepared_kinds = kinds(onnx.load(str(ready.recognition.with_suffix(".onnx"))))
     assert prepared_kinds["Erf"] == kinds(onnx.load(str(FILES.recognition)))["Erf"] - hard
     precise = prepare(FILES, script, "openvino", model_dir, precise=True)
     assert kinds(onnx.load(str(precise.recognition)))["Erf"] == prepared_kinds["Erf"] + hard
+
+
+def test_a_new_calibration_is_used_at_once(tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files that were made without it stay for those who have it not."""
+    before = prepare(FILES, "latin", "openvino", model_dir, precise=False)
+    monkeypatch.setattr(prepared, "CALIBRATIONS", tmp_path)
+    plain = prepare(FILES, "latin", "openvino", model_dir, precise=False)
+    assert (before.recognition.suffix, plain.recognition.suffix) == (".xml", ".onnx")
+    Calibration({"Conv.50": (-0.17, 3.2)}).save(FILES.recognition, 1, tmp_path)
+    after = prepare(FILES, "latin", "openvino", model_dir, precise=False)
+    assert after.recognition.suffix == ".xml"
+    assert len({before.recognition.parent, plain.recognition.parent, after.recognition.parent}) == 3
+    assert before.recognition.exists()
 
 
 def test_documents_are_calibrated_on(tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch):
@@ -147,7 +159,7 @@ def test_documents_are_calibrated_on(tmp_path: Path, model_dir: Path, monkeypatc
     assert set(stored["hard_swishes"]) == set(stored["swish_ranges"]) == {"Conv.23", "Conv.31"}
     assert all(len(stored["hard_swishes"][layer]["gain"]) == 384 for layer in ("Conv.23", "Conv.31"))
     assert all(low <= 0 < high for low, high in stored["ranges"].values())
-    known = calibration_of(FILES.detection)
+    known = calibration_of(FILES.detection, CALIBRATIONS)
     assert known is not None
     detector = json.loads((tmp_path / "found" / f"{FILES.detection.stem}.json").read_text())
     assert detector["images"] == 1

@@ -6,12 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from ocr.engines.lean.digest import file_digest
 from ocr.engines.lean.hard_swish import HardSwish
-
-_FOLDER: Final = Path(__file__).parent / "calibrations"
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -60,10 +57,10 @@ def _value(value: object) -> str:
     return f"{{\n{entries}\n }}"
 
 
-def calibration_of(source: Path) -> Calibration | None:
-    """The calibration of this very network, if there is one."""
+def calibration_of(source: Path, folder: Path) -> Calibration | None:
+    """The calibration of this very network, if the folder has one."""
     digest = file_digest(source)
-    for path in sorted(_FOLDER.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["sha256"] == digest:
             return Calibration(

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Raised whenever the files would come out differently.
 _RECIPE: Final = 8
+CALIBRATIONS: Final = Path(__file__).parent / "calibrations"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def prepare(files: ModelFiles, script: Script, runtime: Runtime, model_dir: Path
         EngineUnavailable: a model is missing, damaged or of another kind, or `model_dir` cannot be written.
     """
     try:
-        kind = "float" if precise or runtime != "openvino" else "int8"
+        quantize = runtime == "openvino" and not precise
+        kind = f"int8-{_calibrations_digest()[:8]}" if quantize else "float"
         folder = model_dir.absolute() / "lean" / f"{_RECIPE}-{files.digest()[:16]}-{script}-{runtime}-{kind}"
     except OSError as error:
         raise EngineUnavailable(f"{error.filename} cannot be read: {error.strerror}.") from error
@@ -78,12 +80,20 @@ def prepare(files: ModelFiles, script: Script, runtime: Runtime, model_dir: Path
             logger.warning("The prepared models in %s are damaged; they are made again.", folder)
             shutil.rmtree(folder, ignore_errors=True)
     try:
-        _make(files, script, folder, quantize=kind == "int8")
+        _make(files, script, folder, quantize=quantize)
         return _read(folder)
     except OSError as error:
         raise EngineUnavailable(
             f"The models cannot be written to QUIRE_MODEL_DIR ({model_dir}): {error.strerror or error}."
         ) from error
+
+
+def _calibrations_digest() -> str:
+    """SHA-256 over all calibrations, as hex: files are made anew when a model has been calibrated."""
+    total = hashlib.sha256()
+    for path in sorted(CALIBRATIONS.glob("*.json")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def _read(folder: Path) -> Prepared:
@@ -111,8 +121,8 @@ def _make(files: ModelFiles, script: Script, folder: Path, *, quantize: bool) ->
         characters = _characters(files)
         classes = scripts.classes_of(script, characters)
         kept_space = classes.index(characters.index(" ")) if " " in characters else None
-        detection_calibration = calibration_of(files.detection) if quantize else None
-        calibration = calibration_of(files.recognition) if quantize else None
+        detection_calibration = calibration_of(files.detection, CALIBRATIONS) if quantize else None
+        calibration = calibration_of(files.recognition, CALIBRATIONS) if quantize else None
         if calibration is not None and script != "latin":
             # The hard swishes were fitted to lines in Latin letters.
             calibration = calibration.without_swishes()
