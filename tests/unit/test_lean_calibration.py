@@ -93,8 +93,23 @@ def off(swish: HardSwish, given: Any, wanted: Any) -> Any:
 def test_a_layer_without_a_gelu_before_it_is_refused():
     with pytest.raises(KeyError, match="first"):
         use_hard_swishes(gelu_network(), {"first": swish_of(steepness=[1], gain=[1], offset=[1])})
-    with pytest.raises(ValueError, match=r"no GELU before Conv\.0, Conv\.7\."):
-        calibrate.fit_swishes(recogniser, ["Conv.9", "Conv.7", "Conv.0"], [])
+
+
+def test_the_command_says_which_layers_have_a_gelu_before_it_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        calibrate.main([str(tmp_path), "no-such-file.png", "--hard-swish", "Conv.9", "Conv.7", "Conv.0"])
+    complaint = capsys.readouterr().err
+    assert "no GELU before Conv.0, Conv.7, but before Conv.9, Conv.12," in complaint
+    assert complaint.count("Conv.") == 2 + 13
+
+
+def test_each_is_fitted_to_what_it_gets_from_those_before_it():
+    lines = list(np.random.default_rng(1).integers(0, 255, (4, 1, 49, 97, 3), np.uint8))
+    first, second, both = (
+        calibrate.fit_swishes(recogniser, layers, lines) for layers in (["Conv.9"], ["Conv.12"], ["Conv.12", "Conv.9"])
+    )
+    assert both["Conv.9"].lists() == first["Conv.9"].lists()
+    assert both["Conv.12"].lists() != second["Conv.12"].lists()
 
 
 def recogniser(swishes: dict[str, HardSwish]) -> Any:

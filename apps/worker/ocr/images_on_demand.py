@@ -18,8 +18,6 @@ class ImagesOnDemand(Sequence[PageImage]):
     An engine that takes them one by one and begins with the first at once has the others made while it works. They are
     made on the thread that asks: engines ask on the one they are called on, before they hand an image to others.
 
-    `error` is what went wrong while one was made, whatever an engine makes of it.
-
     Raises, when an image is asked for:
         TooManyPixels: with it they would have more than `most_pixels` together.
         Whatever its maker raises.
@@ -29,7 +27,6 @@ class ImagesOnDemand(Sequence[PageImage]):
         self._others = others
         self._most_pixels = most_pixels
         self._made = {0: first}
-        self.error: Exception | None = None
 
     def __len__(self) -> int:
         return 1 + len(self._others)
@@ -47,12 +44,8 @@ class ImagesOnDemand(Sequence[PageImage]):
 
     def _image(self, place: int) -> PageImage:
         if place not in self._made:
-            try:
-                image = self._others[place - 1]()
-                if sum(each.width * each.height for each in [image, *self._made.values()]) > self._most_pixels:
-                    raise TooManyPixels
-            except Exception as error:
-                self.error = error
-                raise
+            image = self._others[place - 1]()
+            if sum(each.width * each.height for each in [image, *self._made.values()]) > self._most_pixels:
+                raise TooManyPixels
             self._made[place] = image
         return self._made[place]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -244,26 +245,23 @@ def _recognized(
         # Most documents have pages of one size.
         some = left[: max(1, _PIXELS_TOGETHER // (first.width * first.height))]
         others = [partial(_rendered, source, page, options) for page in some[1:]]
-        try:
+        with suppress(TooManyPixels):
             found += _in_one_call(some, ImagesOnDemand(first, others, _PIXELS_TOGETHER), options, engine)
-        except TooManyPixels:
-            found += _in_one_call(some[:1], ImagesOnDemand(first, (), _PIXELS_TOGETHER), options, engine)
+            continue
+        # Out here the images made until then are gone.
+        found += _in_one_call(some[:1], [first], options, engine)
     return found
 
 
 def _in_one_call(
-    pages: Sequence[_Unread], images: ImagesOnDemand, options: ReadOptions, engine: OcrEngine
+    pages: Sequence[_Unread], images: Sequence[PageImage], options: ReadOptions, engine: OcrEngine
 ) -> list[PageText]:
     """The pages as the engine reads them, the first of them rendered; its time is shared equally among them.
 
     Raises as `read_page`, and `TooManyPixels`.
     """
     started = time.perf_counter()
-    try:
-        found = read_images(engine, images, options.request)
-    except Exception as error:
-        # Of an image that could not be made, an engine may say something else.
-        raise images.error or error from None
+    found = read_images(engine, images, options.request)
     rendering = sum(page.timings["render"] for page in pages[1:])
     milliseconds = (_milliseconds_since(started) - rendering) / len(pages)
     return [

@@ -3,7 +3,7 @@
 `python -m ocr.engines.lean.calibrate OUTPUT FILE…` reads the documents in floats and writes one JSON file for each
 network to the folder OUTPUT. `calibrations/` has those of the models in the `rapidocr` wheel. Only the convolutions of
 one pixel are in them: they are most of the work, and in eight bits they read the same; the wider ones at the start of
-the recogniser cost words.
+the recogniser gain next to nothing.
 
 `--hard-swish LAYER…` also fits a hard swish to the GELU before each of these convolutions of the recogniser. Which of
 them bear it shows in the words that are read with it: in the small recogniser of PP-OCRv6 the last ones of a stage do
@@ -55,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = get_settings()
     files = model_files(settings)
     prepared = prepare(files, "latin", "openvino", settings.quire_model_dir, precise=True)
+    known = [each.layer for each in gelus(recognition_graph(files.recognition, prepared.classes, None)[0])]
+    if unknown := set(options.hard_swish).difference(known):
+        parser.error(f"there is no GELU before {', '.join(sorted(unknown))}, but before {', '.join(known)}")
     options.output.mkdir(parents=True, exist_ok=True)
     side = PRESETS["balanced"].detection.side
     pages = [detection.with_padding(detection.shrink(page, side)) for page in _pages(options.documents)]
@@ -85,14 +88,9 @@ def fit_swishes(
 
     From the first layer to the last: each is fitted to what it gets when those before it are hard swishes, and to what
     its GELU gave in the network as it was.
-
-    Raises:
-        ValueError: there is no GELU before one of the layers.
     """
     original = build({})
     wanted = [each for each in gelus(original) if each.layer in layers]
-    if unknown := set(layers).difference(each.layer for each in wanted):
-        raise ValueError(f"There is no GELU before {', '.join(sorted(unknown))}.")
     results = _samples(original, [each.output for each in wanted], images)
     found: dict[str, HardSwish] = {}
     for gelu, result in zip(wanted, results, strict=True):
@@ -102,7 +100,7 @@ def fit_swishes(
 
 
 def _samples(model: Any, names: Sequence[str], images: Sequence[Pixels]) -> list[Floats]:
-    """Values (samples, C) of these maps (N, C, H, W) of a network, at the same places of each that is equally large."""
+    """Values (samples, C) of these maps (N, C, H, W) of a network, at places that are the same for maps of one size."""
     import openvino
 
     copy = onnx.ModelProto()

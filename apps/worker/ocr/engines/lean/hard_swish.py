@@ -1,4 +1,4 @@
-"""GELU activations as hard swishes, which a runtime computes within the convolution before at a fifth of their cost.
+"""GELU activations as hard swishes, which a runtime computes within the convolution before at little cost.
 
 x · Φ(x) ≈ gain · x · clamp(steepness · x + ½, 0, 1) + offset, with three numbers for each channel, fitted to what the
 channel gets. Steepness and gain go into the weights before and after, the offset into the bias after; what remains is
